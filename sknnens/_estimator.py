@@ -1,0 +1,625 @@
+"""The public transformer: parameters, validation, and the contract of fit and transform."""
+
+import warnings
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sknnens._batching import unit_rows
+from sknnens._device import (
+    PRECISIONS,
+    Precision,
+    own_modes,
+    resolve_device,
+    resolve_precision,
+    to_numpy,
+    to_tensor,
+)
+from sknnens._engine import TrainRecord, infer, train
+from sknnens._initialization import choose_init, fit_projection
+from sknnens._network import Networks, init_networks, layer_sizes
+from sknnens._progress import ProgressBar
+from sknnens._start import Start
+from sknnens._views import (
+    FLOAT_DTYPES,
+    as_native,
+    check_not_all_zero,
+    check_same_sizes,
+    check_view_list,
+    check_view_sizes,
+    check_view_weights,
+    is_view_list,
+    split_views,
+)
+
+
+class EnsembleRepresentationLearner(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """One representation from the features of several frozen models, for nearest neighbours.
+
+    Each sample gets a vector from which the features that every model gave it can be
+    recovered, by one small MLP a model. Fitting learns the MLPs and the vectors together,
+    without labels; transforming finds the vectors of new samples by gradient descent with the
+    MLPs frozen [1]_.
+
+    Parameters
+    ----------
+    views : sequence of int, default=None
+        Width of each model's features in the stacked matrix `X`. None means that `X` holds
+        the features of one model. Not needed where a list of matrices is given.
+
+    n_components : int, default=None
+        Width of the representation. None takes the views' common width, or the widest view's
+        where they differ (then at most the number of samples).
+
+    init : {"auto", "average", "pca", "whiten"}, default="auto"
+        Start of every representation.
+
+        - ``"average"``: the mean of the L2-normalised views, L2-normalised. Needs views of
+          one width, which is then `n_components`.
+        - ``"pca"``: the first principal components of the L2-normalised views side by side,
+          L2-normalised.
+        - ``"whiten"``: the same with each component divided by the square root of its
+          singular value before the rows are normalised.
+        - ``"auto"``: ``"average"`` where that is possible, else ``"pca"``.
+
+    n_layers : int, default=2
+        Number of layers of each MLP.
+
+    hidden_size : int, default=None
+        Width of the layers between. None takes `n_components`.
+
+    output_activation : {"auto", "relu", "identity"}, default="auto"
+        What follows the last layer. ``"auto"`` takes a ReLU for views whose training features
+        are all non-negative.
+
+    max_iter : int, default=50
+        Number of epochs of `fit`.
+
+    batch_size : int, default=256
+        Number of samples in a step of `fit`.
+
+    learning_rate : float, default=3e-4
+        Step size of Adam for the MLPs.
+
+    representation_learning_rate : float, default=None
+        Step size of Adam for the representations, in `fit` and `transform`. None takes
+        `learning_rate`. It is a distance that a coordinate moves in one step; a coordinate of
+        a unit vector of width d is about ``1 / sqrt(d)``.
+
+    warmup : float, default=0.5
+        Share of the epochs, at the beginning, in which only the MLPs move. There is none when
+        `warm_start` continues.
+
+    alpha : float, default=0.0
+        L2 penalty of the MLPs' weights, ``alpha / 2`` times their squared sum beside the mean
+        loss of a batch.
+
+    non_negative : bool, default=False
+        Keep every representation in the first orthant.
+
+    view_weights : array-like of shape (n_views,), default=None
+        Weight of each view in the start and in the loss, relative to the largest. None weighs
+        all alike.
+
+    transform_max_iter : int, default=50
+        Number of gradient steps that `transform` takes for each sample. 0 leaves the samples
+        at their start.
+
+    transform_tol : float, default=None
+        A sample stops moving in `transform` when its loss has not fallen by this much for
+        more than `n_iter_no_change` steps. None takes all the steps.
+
+    normalize : bool, default=True
+        Whether `transform` returns rows of length 1, so that Euclidean neighbours are cosine
+        neighbours. A sample that is zero in every view stays zero, and so does one whose start
+        `non_negative` leaves without a positive entry.
+
+    missing_views : {"error"}, default="error"
+        What to do about a sample that lacks a view.
+
+    device : str, default="auto"
+        Where the work is done: ``"auto"`` takes CUDA where there is one, else the CPU; any
+        name of a torch device can be given.
+
+    precision : {"auto", "float32", "tf32", "bfloat16"}, default="auto"
+        ``"auto"`` computes in the type of the input, float32 or float64. ``"float32"``
+        computes in float32. ``"bfloat16"`` takes the MLPs' matrix products in bfloat16 and
+        keeps all else in float32. Whether CUDA takes TF32 in float32 products is a setting of
+        torch for the whole process, ``torch.set_float32_matmul_precision``, which is left to
+        the caller; ``"tf32"`` is float32, and an error on CUDA where that setting is off.
+
+    tol : float, default=None
+        `fit` stops when the mean loss has not fallen by this much for more than
+        `n_iter_no_change` epochs after the warm-up. None runs all the epochs. Ctrl-C ends `fit`
+        with what there is, and a warning.
+
+    n_iter_no_change : int or inf, default=10
+        Patience of `tol`, in epochs, and of `transform_tol`, in steps.
+
+    warm_start : bool, default=False
+        Whether another call of `fit` continues from the weights and the projection of the last
+        one, and from its representations where the number of samples is the same (they are
+        then taken to be the same samples). The state of Adam starts anew.
+
+    random_state : int, RandomState instance or None, default=None
+        For the initial weights and the order of the samples in `fit`. `transform` draws no
+        random numbers.
+
+    verbose : bool or int, default=False
+        Whether to show a progress bar with the loss.
+
+    Attributes
+    ----------
+    embedding_ : ndarray of shape (n_samples, n_components)
+        The memory bank: the representations learned in `fit` together with the MLPs, not
+        normalised. They are not what `transform` returns for the same samples, because they
+        moved while the MLPs did. Only `warm_start` needs them: delete the attribute to make
+        the estimator smaller.
+
+    coefs_ : list of list of ndarray of shape (n_in, n_out)
+        For each view, the weights of each layer.
+
+    intercepts_ : list of list of ndarray of shape (n_out,)
+        For each view, the biases of each layer.
+
+    output_activations_ : list of {"relu", "identity"}
+        For each view, what follows the last layer.
+
+    init_ : {"average", "pca", "whiten"}
+        The start that was used.
+
+    init_mean_ : ndarray of shape (n_features,) or None
+        Subtracted from the weighted views side by side; None for the average.
+
+    init_components_ : ndarray of shape (n_components, n_features) or None
+        Projection onto the start; None for the average.
+
+    view_sizes_ : list of int
+        Width of each view.
+
+    view_names_ : ndarray of shape (n_views,)
+        Name of each view.
+
+    view_weights_ : ndarray of shape (n_views,)
+        Weight of each view, the largest of them 1.
+
+    n_iter_ : int
+        Number of epochs that were run.
+
+    loss_ : float
+        Mean loss of a sample in the last epoch: the weighted sum over views of 1 - cosine
+        similarity. NaN where the first epoch was interrupted.
+
+    loss_curve_ : list of float
+        That of every epoch.
+
+    device_ : str
+        The device that `fit` ran on.
+
+    n_features_in_ : int
+        Number of columns of the stacked matrix.
+
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, where `X` has string names.
+
+    See Also
+    --------
+    sknnens.stack_views : Put the matrices of several models side by side.
+
+    Notes
+    -----
+    Every view is L2-normalised, sample by sample, before anything else; a view that is zero in
+    a sample takes no part in it.
+
+    A sample's representation does not depend on the other samples in the call: the same row
+    comes out equal to the last bit alone, in a batch and in any order, on one machine and
+    device with the same number of threads. For this, `transform` works in chunks of one fixed
+    size (256 rows on the CPU), so one row costs as much as a chunk.
+
+    ``fit_transform(X)`` is ``fit(X).transform(X)``.
+
+    The rows of the memory bank are moved by Adam with a state of their own: a row that is not
+    in the batch stays where it is. ``torch.optim.Adam`` over the whole bank would move each
+    row at every step, on old momentum, and cost as much as the bank is large.
+
+    With n samples, m views and all widths d, an epoch of `fit` takes O(n m d^2) operations a
+    layer and `transform` as many for each step; memory is O(n m d).
+
+    References
+    ----------
+    .. [1] B. Wallace, D. Arpit, H. Wang, C. Xiong, "Learning Rich Nearest Neighbor
+       Representations from Self-supervised Ensembles", arXiv:2110.10293, 2021.
+
+    Examples
+    --------
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sknnens import EnsembleRepresentationLearner
+    >>> from sknnens.datasets import load_fashion_mnist_features
+    >>> data = load_fashion_mnist_features(["simclr_0", "simclr_1"])
+    >>> learner = EnsembleRepresentationLearner(
+    ...     views=data.view_sizes, max_iter=4, transform_max_iter=10, random_state=0
+    ... )
+    >>> model = make_pipeline(learner, KNeighborsClassifier(5))
+    >>> model = model.fit(data.X_train[:1000], data.y_train[:1000])
+    >>> bool(model.score(data.X_test[:500], data.y_test[:500]) > 0.7)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "views": ["array-like", None],
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "init": [StrOptions({"auto", "average", "pca", "whiten"})],
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "hidden_size": [Interval(Integral, 1, None, closed="left"), None],
+        "output_activation": [StrOptions({"auto", "relu", "identity"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "representation_learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+        "warmup": [Interval(Real, 0, 1, closed="both")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "non_negative": ["boolean"],
+        "view_weights": ["array-like", None],
+        "transform_max_iter": [Interval(Integral, 0, None, closed="left")],
+        "transform_tol": [Interval(Real, 0, None, closed="left"), None],
+        "normalize": ["boolean"],
+        "missing_views": [StrOptions({"error"})],
+        "device": [str],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "tol": [Interval(Real, 0, None, closed="left"), None],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        views: Sequence[int] | None = None,
+        *,
+        n_components: int | None = None,
+        init: str = "auto",
+        n_layers: int = 2,
+        hidden_size: int | None = None,
+        output_activation: str = "auto",
+        max_iter: int = 50,
+        batch_size: int = 256,
+        learning_rate: float = 3e-4,
+        representation_learning_rate: float | None = None,
+        warmup: float = 0.5,
+        alpha: float = 0.0,
+        non_negative: bool = False,
+        view_weights: ArrayLike | None = None,
+        transform_max_iter: int = 50,
+        transform_tol: float | None = None,
+        normalize: bool = True,
+        missing_views: str = "error",
+        device: str = "auto",
+        precision: str = "auto",
+        tol: float | None = None,
+        n_iter_no_change: float = 10,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool | int = False,
+    ) -> None:
+        self.views = views
+        self.n_components = n_components
+        self.init = init
+        self.n_layers = n_layers
+        self.hidden_size = hidden_size
+        self.output_activation = output_activation
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.representation_learning_rate = representation_learning_rate
+        self.warmup = warmup
+        self.alpha = alpha
+        self.non_negative = non_negative
+        self.view_weights = view_weights
+        self.transform_max_iter = transform_max_iter
+        self.transform_tol = transform_tol
+        self.normalize = normalize
+        self.missing_views = missing_views
+        self.device = device
+        self.precision = precision
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> "EnsembleRepresentationLearner":
+        """Learn the MLPs, and the representations of `X`.
+
+        Where it raises, the estimator is left as it was.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or list of array-like
+            The views side by side, or a list or tuple of one matrix a view.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : EnsembleRepresentationLearner
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` or a parameter is not as described, or if a step size was so large that the
+            loss did not stay finite.
+        """
+        arrays = self._check_fit_input(X)
+        columns = self._name_columns(X, arrays)
+        device = resolve_device(self.device)
+        precision = resolve_precision(self.precision, arrays[0].dtype, device)
+        with own_modes(device):
+            fitted, record = self._learn(arrays, precision, device)
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(fitted | columns)  # all at once, whatever interrupts
+        self._warn_about_fit(record)
+        return self
+
+    def _learn(
+        self, arrays: list[NDArray[Any]], precision: Precision, device: torch.device
+    ) -> tuple[dict[str, Any], TrainRecord]:
+        """Start, train, and return the fitted attributes; the estimator is not changed."""
+        sizes = [x.shape[1] for x in arrays]
+        view_weights = check_view_weights(self.view_weights, len(sizes))
+        init, n_components = choose_init(self.init, self.n_components, len(arrays[0]), sizes)
+        widths = layer_sizes(n_components, self.hidden_size, self.n_layers, sizes)
+        activations = [self._choose_activation(x) for x in arrays]
+        continuing = self.warm_start and hasattr(self, "coefs_")
+        if continuing:
+            self._check_same_shapes(widths, init)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        generator = torch.Generator(device="cpu").manual_seed(seed)
+
+        targets = [unit_rows(x, precision, device) for x in arrays]
+        relu_output = [a == "relu" for a in activations]
+        if continuing:
+            mean, components = self.init_mean_, self.init_components_
+            networks = self._fitted_networks(precision, device, relu_output)
+        else:
+            mean, components = self._fit_start(targets, view_weights, init, n_components, seed)
+            networks = init_networks(
+                widths, relu_output, generator=generator, dtype=precision.dtype, device=device
+            )
+        bank = self._make_start(view_weights, mean, components, precision, device)(targets)
+        if continuing and len(getattr(self, "embedding_", ())) == len(bank):
+            bank = to_tensor(self.embedding_, precision, device)
+        with ProgressBar(self.max_iter, "fit", "epoch", bool(self.verbose)) as progress:
+            record = train(
+                targets,
+                bank,
+                networks,
+                view_weights=view_weights.tolist(),
+                max_iter=self.max_iter,
+                warmup_epochs=0 if continuing else round(self.warmup * self.max_iter),
+                batch_size=min(self.batch_size, len(bank)),
+                learning_rate=self.learning_rate,
+                representation_learning_rate=self._row_step_size(),
+                alpha=self.alpha,
+                non_negative=self.non_negative,
+                tol=self.tol,
+                n_iter_no_change=self.n_iter_no_change,
+                generator=generator,
+                precision=precision,
+                on_epoch=progress.update,
+            )
+        fitted = {
+            "view_sizes_": sizes,
+            "view_names_": np.array([f"view{i}" for i in range(len(sizes))]),
+            "view_weights_": view_weights,
+            "init_": init,
+            "init_mean_": mean,
+            "init_components_": components,
+            "output_activations_": activations,
+            "coefs_": [[to_numpy(w) for w in layers] for layers in networks.weights],
+            "intercepts_": [[to_numpy(b) for b in layers] for layers in networks.biases],
+            "embedding_": to_numpy(bank),
+            "loss_curve_": record.loss_curve,
+            "n_iter_": len(record.loss_curve),
+            "loss_": record.loss_curve[-1] if record.loss_curve else np.nan,
+            "device_": str(device),
+        }
+        return fitted, record
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Find the representations of samples, with the MLPs frozen.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or list of array-like
+            The same views as in `fit`, side by side or as a list or tuple of matrices.
+
+        Returns
+        -------
+        representations : ndarray of shape (n_samples, n_components)
+            float64 where `X` is float64, else float32. Rows of length 1 where `normalize`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not have the views of `fit`, or is not finite, or if
+            `representation_learning_rate` is so large that a result is not finite.
+        """
+        check_is_fitted(self)
+        self._validate_params()  # some may have been set since fit
+        arrays = self._check_transform_input(X)
+        device = resolve_device(self.device)
+        precision = resolve_precision(self.precision, arrays[0].dtype, device)
+        relu_output = [a == "relu" for a in self.output_activations_]
+        progress = ProgressBar(len(arrays[0]), "transform", "row", bool(self.verbose))
+        with own_modes(device), progress:
+            record = infer(
+                arrays,
+                self._make_start(
+                    self.view_weights_, self.init_mean_, self.init_components_, precision, device
+                ),
+                self._fitted_networks(precision, device, relu_output),
+                view_weights=self.view_weights_.tolist(),
+                max_iter=self.transform_max_iter,
+                learning_rate=self._row_step_size(),
+                non_negative=self.non_negative,
+                tol=self.transform_tol,
+                n_iter_no_change=self.n_iter_no_change,
+                normalize=self.normalize,
+                precision=precision,
+                device=device,
+                on_chunk=progress.update,
+            )
+        if record.n_unfinished:
+            warnings.warn(
+                f"{record.n_unfinished} of {len(arrays[0])} samples reached transform_max_iter="
+                f"{self.transform_max_iter} before their loss settled to transform_tol="
+                f"{self.transform_tol:g}.",
+                ConvergenceWarning,
+                stacklevel=3,  # the caller, past the wrapper that set_output puts around
+            )
+        return record.rows.astype(arrays[0].dtype, copy=False)
+
+    def _check_fit_input(self, X: Any) -> list[NDArray[Any]]:
+        """One checked array a view; raises before anything is set on the estimator."""
+        if is_view_list(X):
+            arrays = check_view_list(X, estimator=self, min_samples=2)
+            if self.views is not None:
+                sizes = check_view_sizes(self.views, sum(x.shape[1] for x in arrays))
+                check_same_sizes(arrays, sizes, where="views says")
+        else:
+            X = check_array(
+                as_native(X),
+                dtype=FLOAT_DTYPES,
+                ensure_all_finite=False,
+                ensure_min_samples=2,
+                estimator=self,
+                input_name="X",
+            )
+            arrays = split_views(X, check_view_sizes(self.views, X.shape[1]))
+        check_not_all_zero(arrays)
+        return arrays
+
+    def _check_transform_input(self, X: Any) -> list[NDArray[Any]]:
+        if is_view_list(X):
+            arrays = check_view_list(X, estimator=self)
+            check_same_sizes(arrays, self.view_sizes_, where="fitted on")
+            return arrays
+        X = validate_data(
+            self, as_native(X), reset=False, dtype=FLOAT_DTYPES, ensure_all_finite=False
+        )
+        return split_views(X, self.view_sizes_)
+
+    @staticmethod
+    def _name_columns(X: Any, arrays: list[NDArray[Any]]) -> dict[str, Any]:
+        """Return the number of the columns, and their names where they have some."""
+        if is_view_list(X):
+            return {"n_features_in_": sum(x.shape[1] for x in arrays)}
+        probe = BaseEstimator()
+        validate_data(probe, X, skip_check_array=True)
+        return vars(probe)
+
+    @staticmethod
+    def _fit_start(
+        targets: list[torch.Tensor],
+        view_weights: NDArray[Any],
+        init: str,
+        n_components: int,
+        seed: int,
+    ) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+        """Mean and components of the projection onto the start; None for the average."""
+        if init == "average":
+            return None, None
+        weighted = [w * t for w, t in zip(view_weights.tolist(), targets, strict=True)]
+        stacked = to_numpy(torch.cat(weighted, dim=1))
+        return fit_projection(stacked, n_components, init == "whiten", seed)
+
+    def _choose_activation(self, x: NDArray[Any]) -> str:
+        """Resolve `output_activation` for one view."""
+        if self.output_activation != "auto":
+            return self.output_activation
+        return "relu" if x.min() >= 0 else "identity"
+
+    def _row_step_size(self) -> float:
+        step = self.representation_learning_rate
+        return self.learning_rate if step is None else step
+
+    def _make_start(
+        self,
+        view_weights: NDArray[Any],
+        mean: NDArray[Any] | None,
+        components: NDArray[Any] | None,
+        precision: Precision,
+        device: torch.device,
+    ) -> Start:
+        projection = None
+        if mean is not None and components is not None:
+            projection = (
+                to_tensor(mean, precision, device),
+                to_tensor(components.T, precision, device),
+            )
+        return Start(view_weights.tolist(), projection, self.non_negative)
+
+    def _fitted_networks(
+        self, precision: Precision, device: torch.device, relu_output: list[bool]
+    ) -> Networks:
+        return Networks(
+            [[to_tensor(w, precision, device) for w in layers] for layers in self.coefs_],
+            [[to_tensor(b, precision, device) for b in layers] for layers in self.intercepts_],
+            relu_output,
+        )
+
+    def _check_same_shapes(self, widths: list[list[int]], init: str) -> None:
+        """Raise ValueError where `warm_start` cannot continue from the last fit."""
+        fitted = [[layers[0].shape[0], *(w.shape[1] for w in layers)] for layers in self.coefs_]
+        if widths != fitted:
+            raise ValueError(
+                "warm_start=True continues with MLPs of the same widths, but views, "
+                f"n_components, n_layers or hidden_size changed: {fitted} before, {widths} now."
+            )
+        if init != self.init_:
+            raise ValueError(
+                f"warm_start=True continues from the same start, but init={init!r} was "
+                f"{self.init_!r} before."
+            )
+
+    def _warn_about_fit(self, record: TrainRecord) -> None:
+        if record.interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        elif self.tol is not None and not record.converged:
+            warnings.warn(
+                f"max_iter={self.max_iter} reached before the loss settled to tol={self.tol:g}.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.coefs_[0][0].shape[0]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,48 @@
+"""Where a representation starts: a deterministic function of its row's views."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from sknnens._loss import normalize_rows
+
+
+@dataclass(frozen=True)
+class Start:
+    """Start of the representations of rows whose views are normalised.
+
+    Attributes
+    ----------
+    view_weights : sequence of float
+        One a view.
+    projection : pair of Tensor, of shape (n_features,) and (n_features, n_components), or None
+        What is subtracted from the weighted views side by side, and what they are then
+        multiplied with; None for the mean of the views.
+    non_negative : bool
+        Whether negative entries are set to 0.
+    """
+
+    view_weights: Sequence[float]
+    projection: tuple[torch.Tensor, torch.Tensor] | None = None
+    non_negative: bool = False
+
+    def __call__(self, targets: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Map views of shape (n, n_features_v) to rows of length 1, shape (n, n_components).
+
+        A view that is zero in a row has no part in it: it is taken to be at the mean.
+        """
+        weighted = [w * target for w, target in zip(self.view_weights, targets, strict=True)]
+        if self.projection is None:
+            rows = sum(weighted[1:], weighted[0])
+        else:
+            mean, components = self.projection
+            means = torch.split(mean, [x.shape[1] for x in weighted])
+            centred = [
+                torch.where(target.any(dim=1, keepdim=True), x - m, 0)
+                for x, m, target in zip(weighted, means, targets, strict=True)
+            ]
+            rows = torch.cat(centred, dim=1) @ components
+        if self.non_negative:
+            rows = rows.clamp_min(0)
+        return normalize_rows(rows)

@@ -1,0 +1,34 @@
+"""Data and devices that the tests share."""
+
+import os
+
+# without it scikit-learn skips one of its checks; scipy reads it when it is imported
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+import numpy as np
+import pytest
+import torch
+
+DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    """Every device of this machine."""
+    return request.param
+
+
+def make_views(n_samples=60, sizes=(6, 6, 6), *, seed=0, dtype=np.float32, non_negative=True):
+    """Nonlinear features of a common latent vector, one matrix a width."""
+    rng = np.random.RandomState(seed)
+    latent = rng.randn(n_samples, 4)
+    views = [
+        np.tanh(latent @ rng.randn(4, size)) + 0.1 * rng.randn(n_samples, size) for size in sizes
+    ]
+    return [(np.abs(v) if non_negative else v).astype(dtype) for v in views]
+
+
+@pytest.fixture
+def views():
+    """Three non-negative views of six columns, 60 rows, float32."""
+    return make_views()

@@ -1,0 +1,106 @@
+"""Devices and precisions."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_views
+
+from sknnens import EnsembleRepresentationLearner
+from sknnens._device import Precision, resolve_device, resolve_precision, to_tensor
+
+no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@no_cuda
+@pytest.mark.parametrize("name", ["cuda", "cuda:0"])
+def test_absent_cuda(name, views):
+    learner = EnsembleRepresentationLearner(device=name)
+    with pytest.raises(ValueError, match=f"device='{name}' cannot be used: .* Allowed are 'auto'"):
+        learner.fit(views)
+    assert not hasattr(learner, "coefs_")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "", "cpu:x", "meta", "hpu", "xla"])
+def test_unknown_device(name):
+    with pytest.raises(ValueError, match=f"device='{name}' cannot be used: .* Allowed") as raised:
+        resolve_device(name)
+    assert len(str(raised.value)) < 400
+
+
+def test_names_of_the_cpu():
+    assert resolve_device("cpu") == torch.device("cpu")
+
+
+@no_cuda
+def test_auto_without_cuda():
+    assert resolve_device("auto") == torch.device("cpu")
+
+
+@cuda
+def test_auto_takes_cuda():
+    assert resolve_device("auto") == resolve_device("cuda") == torch.device("cuda", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "expected"),
+    [
+        ("auto", np.float32, Precision(torch.float32)),
+        ("auto", np.float64, Precision(torch.float64)),
+        ("float32", np.float64, Precision(torch.float32)),
+        ("tf32", np.float64, Precision(torch.float32)),
+        ("bfloat16", np.float64, Precision(torch.float32, bfloat16_products=True)),
+    ],
+)
+def test_precision(name, dtype, expected):
+    assert resolve_precision(name, dtype, torch.device("cpu")) == expected
+
+
+@cuda
+def test_tf32_is_the_caller_s_to_switch_on(views):
+    learner = EnsembleRepresentationLearner(max_iter=1, precision="tf32", device="cuda")
+    before = torch.get_float32_matmul_precision()
+    with pytest.raises(ValueError, match="set_float32_matmul_precision"):
+        learner.fit(views)
+    torch.set_float32_matmul_precision("high")
+    try:
+        assert np.isfinite(learner.fit_transform(views)).all()
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_precisions_agree_with_float64(name, device):
+    views = make_views(200, (32, 32), dtype=np.float64)
+    params = {"max_iter": 10, "random_state": 0, "device": device}
+    exact = EnsembleRepresentationLearner(**params).fit_transform(views)
+    out = EnsembleRepresentationLearner(precision=name, **params).fit_transform(views)
+    # bfloat16 has 8 bits of mantissa, 4e-3 relative, and the errors of some 60 steps add up;
+    # the mean over rows, because a row beside a kink of a ReLU can take the other side
+    tolerance = {"float32": 1e-4, "bfloat16": 1e-2}[name]
+    assert np.linalg.norm(out - exact, axis=1).mean() < tolerance
+
+
+@cuda
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_cpu_and_cuda_agree(dtype):
+    views = make_views(300, (64, 64, 64), dtype=dtype)
+    params = {"max_iter": 10, "random_state": 0}
+    on_cpu = EnsembleRepresentationLearner(device="cpu", **params).fit(views)
+    on_cuda = EnsembleRepresentationLearner(device="cuda", **params).fit(views)
+    assert on_cuda.device_ == "cuda:0"
+    # the same operations, rounded in another order
+    tolerance = {np.float32: 1e-3, np.float64: 1e-9}[dtype]
+    np.testing.assert_allclose(on_cuda.transform(views), on_cpu.transform(views), atol=tolerance)
+    # a model fitted on one device works on the other
+    moved = on_cuda.set_params(device="cpu").transform(views)
+    np.testing.assert_allclose(moved, on_cpu.transform(views), atol=tolerance)
+
+
+def test_to_tensor_copies_any_layout():
+    x = np.arange(12.0, dtype=np.float32).reshape(3, 4)
+    for given in (x, np.asfortranarray(x), x[:, ::-1], x[::2]):
+        tensor = to_tensor(given, Precision(torch.float32), torch.device("cpu"))
+        np.testing.assert_array_equal(tensor.numpy(), given)
+        assert tensor.is_contiguous()
+        assert not np.shares_memory(tensor.numpy(), given)

@@ -1,0 +1,315 @@
+"""The algorithm against independent readings of it, and against problems with known answers."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_views
+from torch import nn
+
+from sknnens import EnsembleRepresentationLearner
+from sknnens._device import Precision
+from sknnens._engine import gradients, infer, train
+from sknnens._loss import normalize_rows
+from sknnens._network import init_networks, layer_sizes
+from sknnens._start import Start
+
+CPU = torch.device("cpu")
+DOUBLE = Precision(torch.float64)
+N_STEPS = 20
+TRAIN = {
+    "view_weights": [1.0, 1.0, 1.0],
+    "max_iter": N_STEPS,
+    "warmup_epochs": N_STEPS // 2,
+    "batch_size": 60,
+    "learning_rate": 3e-3,
+    "representation_learning_rate": 1e-2,
+    "alpha": 0.0,
+    "non_negative": False,
+    "tol": None,
+    "n_iter_no_change": 10,
+    "precision": DOUBLE,
+    "on_epoch": lambda n, loss: None,
+}
+
+
+def problem(n_layers=2, hidden_size=None, relu=True):
+    """Targets, start and networks of three views of six columns, in float64."""
+    targets = [normalize_rows(torch.tensor(v)) for v in make_views(dtype=np.float64)]
+    networks = init_networks(
+        layer_sizes(6, hidden_size, n_layers, [6, 6, 6]),
+        [relu] * 3,
+        generator=torch.Generator().manual_seed(0),
+        dtype=torch.float64,
+        device=CPU,
+    )
+    return targets, Start([1.0] * 3)(targets), networks
+
+
+def plain_mlps(networks):
+    """The same MLPs as torch modules."""
+    mlps = []
+    for weights, biases, relu in zip(
+        networks.weights, networks.biases, networks.relu_output, strict=True
+    ):
+        layers = []
+        for w, b in zip(weights, biases, strict=True):
+            linear = nn.Linear(*w.shape, dtype=torch.float64)
+            linear.weight.data, linear.bias.data = w.detach().T.clone(), b.detach().clone()
+            layers += [linear, nn.ReLU()]
+        mlps.append(nn.Sequential(*layers[: len(layers) if relu else -1]))
+    return mlps
+
+
+def plain_loss(mlps, reps, targets, weights=(1.0, 1.0, 1.0)):
+    return sum(
+        w * (1 - nn.functional.cosine_similarity(mlp(reps), target)).sum()
+        for w, mlp, target in zip(weights, mlps, targets, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ({}, {}),
+        ({"n_layers": 1}, {"warmup_epochs": 0}),
+        ({"n_layers": 4, "hidden_size": 9}, {"view_weights": [1.0, 0.25, 2.0]}),
+        ({"relu": False}, {"alpha": 1e-2}),
+    ],
+)
+def test_train_is_a_plain_reading_of_algorithm_1(shape, options):
+    """Full batches: an nn.Parameter bank under torch.optim.Adam must agree step by step."""
+    targets, start, networks = problem(**shape)
+    options = {**TRAIN, **options}
+    mlps = plain_mlps(networks)
+    learned_train_reps = nn.Parameter(start.clone())
+    weights = [p for mlp in mlps for p in mlp.parameters() if p.ndim == 2]
+    parameters = [p for mlp in mlps for p in mlp.parameters()]
+    mlp_adam = torch.optim.Adam(parameters, lr=options["learning_rate"])
+    rep_adam = torch.optim.Adam([learned_train_reps], lr=options["representation_learning_rate"])
+    curve = []
+    for step in range(N_STEPS):
+        loss = plain_loss(mlps, learned_train_reps, targets, options["view_weights"])
+        curve.append(loss.item() / 60)
+        penalty = 0.5 * options["alpha"] * sum(w.square().sum() for w in weights)
+        mlp_adam.zero_grad()
+        rep_adam.zero_grad()
+        (loss + 60 * penalty).backward()
+        mlp_adam.step()
+        if step >= options["warmup_epochs"]:
+            rep_adam.step()
+
+    bank = start.clone()
+    record = train(targets, bank, networks, generator=torch.Generator(), **options)
+    assert (bank - start).abs().max() > 1e-2  # it did move
+    torch.testing.assert_close(bank, learned_train_reps.detach(), atol=1e-6, rtol=0)
+    np.testing.assert_allclose(record.loss_curve, curve, atol=1e-6)
+    for mlp, weights, biases in zip(mlps, networks.weights, networks.biases, strict=True):
+        linear = [layer for layer in mlp if isinstance(layer, nn.Linear)]
+        torch.testing.assert_close(weights, [x.weight.data.T for x in linear], atol=1e-6, rtol=0)
+        torch.testing.assert_close(biases, [x.bias.data for x in linear], atol=1e-6, rtol=0)
+
+
+def test_infer_is_a_plain_reading_of_the_inference_phase():
+    targets, start, networks = problem()
+    views = make_views(dtype=np.float64)
+    mlps = plain_mlps(networks)
+    reps = nn.Parameter(start.clone())
+    adam = torch.optim.Adam([reps], lr=1e-2)
+    for _ in range(N_STEPS):
+        adam.zero_grad()
+        plain_loss(mlps, reps, targets).backward()
+        adam.step()
+    ours = run_infer(views, networks, max_iter=N_STEPS).rows
+    np.testing.assert_allclose(ours, reps.detach().numpy(), atol=1e-9)
+
+
+def run_infer(views, networks, **options):
+    defaults = {
+        "view_weights": [1.0] * 3,
+        "max_iter": 10,
+        "learning_rate": 1e-2,
+        "non_negative": False,
+        "tol": None,
+        "n_iter_no_change": 10,
+        "normalize": False,
+        "precision": DOUBLE,
+        "device": CPU,
+        "on_chunk": lambda n, loss: None,
+    }
+    return infer(views, Start([1.0] * 3), networks, **{**defaults, **options})
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_gradients_against_finite_differences(relu):
+    targets, rows, networks = problem(relu=relu)
+    networks.require_grad(True)
+    options = {"rows_move": True, "networks_move": True}
+
+    def total(rows, networks):
+        return gradients(networks, rows, targets, [1, 2, 3], DOUBLE, **options)[0].sum().item()
+
+    _, row_grad, network_grads = gradients(networks, rows, targets, [1, 2, 3], DOUBLE, **options)
+    h = 1e-6
+    moved = rows.clone()
+    moved[4, 2] += h
+    below = rows.clone()
+    below[4, 2] -= h
+    slope = (total(moved, networks) - total(below, networks)) / (2 * h)
+    assert slope == pytest.approx(row_grad[4, 2].item(), abs=1e-6)
+
+    parameter = networks.weights[1][0]
+    difference = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            parameter[3, 1] += sign * h
+        difference.append(total(rows, networks))
+        with torch.no_grad():
+            parameter[3, 1] -= sign * h
+    slope = (difference[0] - difference[1]) / (2 * h)
+    assert slope == pytest.approx(network_grads[2][3, 1].item(), abs=1e-6)
+
+
+def test_warmup_moves_only_the_networks():
+    targets, start, networks = problem()
+    before = [w.clone() for w in networks.weights[0]]
+    bank = start.clone()
+    train(
+        targets,
+        bank,
+        networks,
+        generator=torch.Generator(),
+        **{**TRAIN, "max_iter": 3, "warmup_epochs": 3},
+    )
+    assert torch.equal(bank, start)
+    assert not torch.equal(networks.weights[0][0], before[0])
+
+
+def test_small_full_batch_steps_lower_the_loss_every_time():
+    targets, bank, networks = problem(relu=False)
+    options = {**TRAIN, "learning_rate": 1e-4, "representation_learning_rate": 1e-4}
+    record = train(targets, bank, networks, generator=torch.Generator(), **options)
+    assert np.all(np.diff(record.loss_curve) < 0)
+
+
+def test_planted_features_are_recovered():
+    """Features that a known MLP makes of known unit vectors can be matched almost exactly."""
+    rng = torch.Generator().manual_seed(0)
+    truth = normalize_rows(torch.randn(40, 6, generator=rng, dtype=torch.float64))
+    _, _, networks = problem(relu=False)
+    views = [out.numpy() for out in networks(truth)]
+    losses = []
+    for max_iter in (1, 500):
+        run_infer(views, networks, max_iter=max_iter, on_chunk=lambda n, x: losses.append(x))
+    # what is left are the few rows that end in another minimum
+    assert losses[1] < 0.05 * losses[0]
+
+
+def test_rows_stop_on_their_own():
+    """Each row takes the number of steps that it takes alone, and then stays."""
+    views = make_views(dtype=np.float64)
+    _, _, networks = problem()
+    options = {"max_iter": 1000, "tol": 1e-4, "n_iter_no_change": 2, "learning_rate": 3e-3}
+    together = run_infer(views, networks, **options)
+    without = run_infer(views, networks, **{**options, "tol": None}).rows
+    assert together.n_unfinished == 0
+    assert np.abs(together.rows - without).max() > 1e-3  # it did stop early
+    for i in [0, 7]:
+        alone = run_infer([v[i : i + 1] for v in views], networks, **options).rows
+        np.testing.assert_array_equal(alone[0], together.rows[i])
+
+
+def test_unfinished_rows_are_counted():
+    _, _, networks = problem()
+    record = run_infer(make_views(dtype=np.float64), networks, max_iter=2, tol=0.0)
+    assert record.n_unfinished == 60
+
+
+def test_no_steps_leave_rows_at_their_start():
+    _, start, networks = problem()
+    rows = run_infer(make_views(dtype=np.float64), networks, max_iter=0).rows
+    np.testing.assert_allclose(rows, start.numpy(), atol=1e-12)
+
+
+def test_tol_stops_training_but_not_in_the_warmup():
+    targets, start, networks = problem()
+    options = {**TRAIN, "max_iter": 100, "warmup_epochs": 30, "tol": 10.0, "n_iter_no_change": 3}
+    record = train(targets, start.clone(), networks, generator=torch.Generator(), **options)
+    assert record.converged
+    # the first epoch after the warm-up sets the mark; four more without progress are one too many
+    assert len(record.loss_curve) == 30 + 1 + 4
+
+
+def test_ctrl_c_ends_training_with_what_there_is():
+    targets, start, networks = problem()
+
+    def interrupt(n, loss, seen=[]):  # noqa: B006  the default is the memory
+        seen.append(loss)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    options = {**TRAIN, "on_epoch": interrupt}
+    record = train(targets, start.clone(), networks, generator=torch.Generator(), **options)
+    assert record.interrupted
+    assert len(record.loss_curve) == 3
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "representation_learning_rate"])
+def test_divergence_is_an_error_that_names_the_step_size(name):
+    targets, start, networks = problem()
+    options = {**TRAIN, name: 1e300, "warmup_epochs": 0}
+    with pytest.raises(ValueError, match=rf"no longer finite.*{name} \(now 1e\+300\)"):
+        train(targets, start.clone(), networks, generator=torch.Generator(), **options)
+
+
+def test_the_paper_s_finding_on_one_view():
+    """Section 4.2: the loss of a single view falls further once its representations move."""
+    view = make_views(400, (16,))[0]
+    losses = {}
+    for name, warmup in [("frozen", 1.0), ("moving", 0.5)]:
+        learner = EnsembleRepresentationLearner(
+            max_iter=40,
+            warmup=warmup,
+            learning_rate=3e-3,
+            representation_learning_rate=1e-2,
+            output_activation="identity",
+            random_state=0,
+        )
+        losses[name] = learner.fit(view).loss_
+    assert losses["moving"] < 0.8 * losses["frozen"]
+
+
+def test_the_published_weights_give_the_published_loss():
+    """The fitted arrays, through a NumPy forward pass over the bank."""
+    views = make_views(sizes=(6, 5), dtype=np.float64, non_negative=False)
+    model = EnsembleRepresentationLearner(
+        n_layers=3, output_activation="relu", max_iter=5, learning_rate=1e-12, random_state=0
+    ).fit(views)  # steps so small that the last epoch's loss is that of the end
+    total = 0
+    for view, weights, biases in zip(views, model.coefs_, model.intercepts_, strict=True):
+        x = model.embedding_
+        for w, b in zip(weights, biases, strict=True):
+            x = np.maximum(x @ w + b, 0)
+        cosine = (x * view).sum(1) / np.linalg.norm(x, axis=1) / np.linalg.norm(view, axis=1)
+        total += (1 - cosine).mean()
+    assert total == pytest.approx(model.loss_, abs=1e-6)
+
+
+def test_initial_weights_follow_torch_s_linear_layers():
+    networks = init_networks(
+        [[400, 300, 5]],
+        [True],
+        generator=torch.Generator().manual_seed(0),
+        dtype=torch.float64,
+        device=CPU,
+    )
+    for tensor, n_in in [
+        (networks.weights[0][0], 400),
+        (networks.biases[0][0], 400),
+        (networks.weights[0][1], 300),
+    ]:
+        bound = 1 / math.sqrt(n_in)
+        assert tensor.abs().max() <= bound
+        # a uniform variable on +-b has standard deviation b / sqrt(3); 300 draws give it to 10 %
+        assert tensor.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1)
