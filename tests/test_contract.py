@@ -46,6 +46,7 @@ def small(**params):
         ),
     ]
 )
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # the third's tol
 def test_sklearn_check(estimator, check):
     check(estimator)
 

@@ -244,7 +244,9 @@ def test_tol_stops_training_but_not_in_the_warmup():
 def test_ctrl_c_ends_training_with_what_there_is():
     targets, start, networks = problem()
 
-    def interrupt(n, loss, seen=[]):  # noqa: B006  the default is the memory
+    seen = []
+
+    def interrupt(n, loss):
         seen.append(loss)
         if len(seen) == 3:
             raise KeyboardInterrupt

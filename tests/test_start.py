@@ -51,6 +51,7 @@ def test_non_negative(double_views):
     np.testing.assert_allclose(out, expected)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning:sklearn")  # shares of no variance
 def test_projection_of_constant_rows_is_finite():
     mean, components = fit_projection(np.ones((5, 3), dtype=np.float32), 2, True, 0)
     assert np.isfinite(mean).all()
