@@ -10,7 +10,7 @@ from torch import nn
 
 from sknnens import EnsembleRepresentationLearner
 from sknnens._device import Precision
-from sknnens._engine import gradients, infer, train
+from sknnens._engine import RowStopping, gradients, infer, train
 from sknnens._loss import normalize_rows
 from sknnens._network import init_networks, layer_sizes
 from sknnens._start import Start
@@ -218,6 +218,19 @@ def test_rows_stop_on_their_own():
     for i in [0, 7]:
         alone = run_infer([v[i : i + 1] for v in views], networks, **options).rows
         np.testing.assert_array_equal(alone[0], together.rows[i])
+
+
+def test_patience_of_a_row():
+    stopping = RowStopping([torch.ones(2, 1)], tol=0.1, n_iter_no_change=2)
+    falling, flat, moving = 1.0, torch.tensor(1.0), []
+    for _ in range(5):
+        falling -= 0.2
+        done = stopping.all_done(torch.stack([torch.tensor(falling), flat]))
+        moving.append(stopping.moving.tolist())
+        assert not done
+    # the first step sets the mark, two more without a fall are borne, the third is one too many
+    assert moving == [[True, True]] * 3 + [[True, False]] * 2
+    assert stopping.n_moving(2) == 1
 
 
 def test_unfinished_rows_are_counted():

@@ -149,6 +149,12 @@ def test_warm_start_continues(views, init):
     assert model.loss_ > loss  # anew, and one epoch is not enough
 
 
+def test_warm_start_has_no_second_warmup(views):
+    model = learner(warm_start=True, warmup=1.0).fit(views)
+    bank = model.embedding_
+    assert np.abs(model.fit(views).embedding_ - bank).max() > 1e-4
+
+
 def test_warm_start_on_other_rows_keeps_networks_and_projection(views):
     model = learner(init="pca", warm_start=True).fit(views)
     coefs, components = model.coefs_[0][0], model.init_components_
