@@ -203,8 +203,8 @@ def train(
 
 
 def _is_finite(x: torch.Tensor) -> bool:
-    """Whether no entry is NaN or so large that its square is infinite."""
-    return bool(torch.linalg.vector_norm(x).isfinite())
+    """Whether every row has a finite length: no NaN, nothing whose square is infinite."""
+    return bool(torch.linalg.vector_norm(x, dim=-1).isfinite().all())
 
 
 def _diverged(**step_sizes: float) -> ValueError:

@@ -83,6 +83,13 @@ def test_fit_transform_is_fit_then_transform(views, params, device):
     assert_array_equal(clone(learner).fit_transform(views), learner.fit(views).transform(views))
 
 
+def test_rows_near_the_largest_number_are_judged_one_by_one(views):
+    learner = small().fit(views).set_params(representation_learning_rate=2e18, transform_max_iter=1)
+    # a row's six squares of 2e18 add up to a float32, those of sixty rows do not
+    together = learner.transform(views)
+    assert_array_equal(learner.transform([v[:1] for v in views]), together[:1])
+
+
 def test_list_and_stacked_matrix_give_the_same_bits(views, device):
     X, sizes = stack_views(views)
     from_list = small(device=device).fit(views)

@@ -40,7 +40,7 @@ def test_openml(script, monkeypatch):
 @pytest.mark.parametrize("method", ["simclr", "barlow_twins", "swav", "rotnet", "autoencoder"])
 def test_each_method_learns_without_labels(script, method):
     rng = torch.Generator().manual_seed(0)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # modules draw from the global generator
         torch.manual_seed(0)
         model = script.METHODS[method]()
     x = torch.zeros(64, 1, 28, 28)
