@@ -1,8 +1,8 @@
 """Nearest-neighbour representations learned from the features of several frozen models."""
 
-from sknnens import datasets
+from sknnens import baselines, datasets
 from sknnens._estimator import EnsembleRepresentationLearner
-from sknnens._views import stack_views
+from sknnens._stacking import stack_views
 
 __version__ = "0.1.0"
-__all__ = ["EnsembleRepresentationLearner", "__version__", "datasets", "stack_views"]
+__all__ = ["EnsembleRepresentationLearner", "__version__", "baselines", "datasets", "stack_views"]

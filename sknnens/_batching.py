@@ -44,7 +44,7 @@ def unit_rows(x: NDArray[Any], precision: Precision, device: torch.device) -> to
     Parameters
     ----------
     x : ndarray of shape (n, d)
-        Of any layout; it may be read-only or memory-mapped.
+        Of any layout; it may be read-only or memory-mapped. A row may be NaN in all columns.
     precision : Precision
         Type of the result. The length is taken in the type of `x`, which may hold larger numbers.
     device : torch.device
@@ -53,9 +53,10 @@ def unit_rows(x: NDArray[Any], precision: Precision, device: torch.device) -> to
     Returns
     -------
     rows : Tensor of shape (n, d)
-        Contiguous; a zero row stays zero.
+        Contiguous; a zero row stays zero, and a row of NaN becomes zero.
     """
     rows = torch.from_numpy(np.array(x, order="C"))
+    rows.masked_fill_(rows[:, :1].isnan(), 0)
     if rows.dtype == precision.dtype:
         rows = rows.to(device)
     return normalize_rows(rows).to(device, precision.dtype)

@@ -1,24 +1,20 @@
 """The public transformer: parameters, validation, and the contract of fit and transform."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
+from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from sknnens._base import FitInput, ViewsTransformer
 from sknnens._batching import unit_rows
 from sknnens._device import (
     PRECISIONS,
@@ -30,26 +26,13 @@ from sknnens._device import (
     to_tensor,
 )
 from sknnens._engine import TrainRecord, infer, train
-from sknnens._initialization import choose_init, fit_projection
+from sknnens._initialization import choose_init, fit_projection, stack_units
 from sknnens._network import Networks, init_networks, layer_sizes
 from sknnens._progress import ProgressBar
 from sknnens._start import Start
-from sknnens._views import (
-    FLOAT_DTYPES,
-    as_native,
-    check_not_all_zero,
-    check_same_sizes,
-    check_view_list,
-    check_view_sizes,
-    check_view_weights,
-    is_view_list,
-    split_views,
-)
 
 
-class EnsembleRepresentationLearner(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class EnsembleRepresentationLearner(ViewsTransformer):
     """One representation from the features of several frozen models, for nearest neighbours.
 
     Each sample gets a vector from which the features that every model gave it can be
@@ -263,7 +246,7 @@ class EnsembleRepresentationLearner(
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "views": ["array-like", None],
+        "views": ["array-like", Mapping, None],
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "init": [StrOptions({"auto", "average", "pca", "whiten"})],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
@@ -276,11 +259,11 @@ class EnsembleRepresentationLearner(
         "warmup": [Interval(Real, 0, 1, closed="both")],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "non_negative": ["boolean"],
-        "view_weights": ["array-like", None],
+        "view_weights": ["array-like", Mapping, None],
         "transform_max_iter": [Interval(Integral, 0, None, closed="left")],
         "transform_tol": [Interval(Real, 0, None, closed="left"), None],
         "normalize": ["boolean"],
-        "missing_views": [StrOptions({"error"})],
+        "missing_views": [StrOptions({"error", "mask"})],
         "device": [str],
         "precision": [StrOptions(set(PRECISIONS))],
         "tol": [Interval(Real, 0, None, closed="left"), None],
@@ -295,7 +278,7 @@ class EnsembleRepresentationLearner(
 
     def __init__(
         self,
-        views: Sequence[int] | None = None,
+        views: Sequence[int] | Mapping[Any, Any] | None = None,
         *,
         n_components: int | None = None,
         init: str = "auto",
@@ -309,7 +292,7 @@ class EnsembleRepresentationLearner(
         warmup: float = 0.5,
         alpha: float = 0.0,
         non_negative: bool = False,
-        view_weights: ArrayLike | None = None,
+        view_weights: ArrayLike | Mapping[str, float] | None = None,
         transform_max_iter: int = 50,
         transform_tol: float | None = None,
         normalize: bool = True,
@@ -372,29 +355,27 @@ class EnsembleRepresentationLearner(
             If `X` or a parameter is not as described, or if a step size was so large that the
             loss did not stay finite.
         """
-        arrays = self._check_fit_input(X)
-        columns = self._name_columns(X, arrays)
+        data = self._read_to_fit(X, y)
         device = resolve_device(self.device)
-        precision = resolve_precision(self.precision, arrays[0].dtype, device)
+        precision = resolve_precision(self.precision, data.arrays[0].dtype, device)
         with own_modes(device):
-            fitted, record = self._learn(arrays, precision, device)
-        self.__dict__.pop("feature_names_in_", None)
-        self.__dict__.update(fitted | columns)  # all at once, whatever interrupts
+            fitted, record = self._learn(data, precision, device)
+        self._publish(fitted)
         self._warn_about_fit(record)
         return self
 
     def _learn(
-        self, arrays: list[NDArray[Any]], precision: Precision, device: torch.device
+        self, data: FitInput, precision: Precision, device: torch.device
     ) -> tuple[dict[str, Any], TrainRecord]:
         """Start, train, and return the fitted attributes; the estimator is not changed."""
+        arrays, view_weights = data.arrays, data.view_weights
         sizes = [x.shape[1] for x in arrays]
-        view_weights = check_view_weights(self.view_weights, len(sizes))
         init, n_components = choose_init(self.init, self.n_components, len(arrays[0]), sizes)
         widths = layer_sizes(n_components, self.hidden_size, self.n_layers, sizes)
         activations = [self._choose_activation(x) for x in arrays]
         continuing = self.warm_start and hasattr(self, "coefs_")
         if continuing:
-            self._check_same_shapes(widths, init)
+            self._check_same_shapes(data.spread(widths, []), init)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         generator = torch.Generator(device="cpu").manual_seed(seed)
 
@@ -402,7 +383,8 @@ class EnsembleRepresentationLearner(
         relu_output = [a == "relu" for a in activations]
         if continuing:
             mean, components = self.init_mean_, self.init_components_
-            networks = self._fitted_networks(precision, device, relu_output)
+            networks = self._fitted_networks(precision, device)
+            networks.relu_output = relu_output
         else:
             mean, components = self._fit_start(targets, view_weights, init, n_components, seed)
             networks = init_networks(
@@ -431,22 +413,19 @@ class EnsembleRepresentationLearner(
                 on_epoch=progress.update,
             )
         fitted = {
-            "view_sizes_": sizes,
-            "view_names_": np.array([f"view{i}" for i in range(len(sizes))]),
-            "view_weights_": view_weights,
             "init_": init,
             "init_mean_": mean,
             "init_components_": components,
-            "output_activations_": activations,
-            "coefs_": [[to_numpy(w) for w in layers] for layers in networks.weights],
-            "intercepts_": [[to_numpy(b) for b in layers] for layers in networks.biases],
+            "output_activations_": data.spread(activations, None),
+            "coefs_": data.spread([[to_numpy(w) for w in x] for x in networks.weights], []),
+            "intercepts_": data.spread([[to_numpy(b) for b in x] for x in networks.biases], []),
             "embedding_": to_numpy(bank),
             "loss_curve_": record.loss_curve,
             "n_iter_": len(record.loss_curve),
             "loss_": record.loss_curve[-1] if record.loss_curve else np.nan,
             "device_": str(device),
         }
-        return fitted, record
+        return fitted | data.attributes, record
 
     def transform(self, X: Any) -> NDArray[Any]:
         """Find the representations of samples, with the MLPs frozen.
@@ -469,19 +448,19 @@ class EnsembleRepresentationLearner(
         """
         check_is_fitted(self)
         self._validate_params()  # some may have been set since fit
-        arrays = self._check_transform_input(X)
+        arrays = self._read_to_transform(X)
+        view_weights = self.view_weights_[self.view_weights_ > 0]
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, arrays[0].dtype, device)
-        relu_output = [a == "relu" for a in self.output_activations_]
         progress = ProgressBar(len(arrays[0]), "transform", "row", bool(self.verbose))
         with own_modes(device), progress:
             record = infer(
                 arrays,
                 self._make_start(
-                    self.view_weights_, self.init_mean_, self.init_components_, precision, device
+                    view_weights, self.init_mean_, self.init_components_, precision, device
                 ),
-                self._fitted_networks(precision, device, relu_output),
-                view_weights=self.view_weights_.tolist(),
+                self._fitted_networks(precision, device),
+                view_weights=view_weights.tolist(),
                 max_iter=self.transform_max_iter,
                 learning_rate=self._row_step_size(),
                 non_negative=self.non_negative,
@@ -502,45 +481,6 @@ class EnsembleRepresentationLearner(
             )
         return record.rows.astype(arrays[0].dtype, copy=False)
 
-    def _check_fit_input(self, X: Any) -> list[NDArray[Any]]:
-        """One checked array a view; raises before anything is set on the estimator."""
-        if is_view_list(X):
-            arrays = check_view_list(X, estimator=self, min_samples=2)
-            if self.views is not None:
-                sizes = check_view_sizes(self.views, sum(x.shape[1] for x in arrays))
-                check_same_sizes(arrays, sizes, where="views says")
-        else:
-            X = check_array(
-                as_native(X),
-                dtype=FLOAT_DTYPES,
-                ensure_all_finite=False,
-                ensure_min_samples=2,
-                estimator=self,
-                input_name="X",
-            )
-            arrays = split_views(X, check_view_sizes(self.views, X.shape[1]))
-        check_not_all_zero(arrays)
-        return arrays
-
-    def _check_transform_input(self, X: Any) -> list[NDArray[Any]]:
-        if is_view_list(X):
-            arrays = check_view_list(X, estimator=self)
-            check_same_sizes(arrays, self.view_sizes_, where="fitted on")
-            return arrays
-        X = validate_data(
-            self, as_native(X), reset=False, dtype=FLOAT_DTYPES, ensure_all_finite=False
-        )
-        return split_views(X, self.view_sizes_)
-
-    @staticmethod
-    def _name_columns(X: Any, arrays: list[NDArray[Any]]) -> dict[str, Any]:
-        """Return the number of the columns, and their names where they have some."""
-        if is_view_list(X):
-            return {"n_features_in_": sum(x.shape[1] for x in arrays)}
-        probe = BaseEstimator()
-        validate_data(probe, X, skip_check_array=True)
-        return vars(probe)
-
     @staticmethod
     def _fit_start(
         targets: list[torch.Tensor],
@@ -552,15 +492,18 @@ class EnsembleRepresentationLearner(
         """Mean and components of the projection onto the start; None for the average."""
         if init == "average":
             return None, None
-        weighted = [w * t for w, t in zip(view_weights.tolist(), targets, strict=True)]
-        stacked = to_numpy(torch.cat(weighted, dim=1))
-        return fit_projection(stacked, n_components, init == "whiten", seed)
+        units = [to_numpy(target) for target in targets]
+        present = np.stack([x.any(axis=1) for x in units], axis=1)
+        stacked, _ = stack_units(units, view_weights.tolist(), present)
+        exponent = 0.5 if init == "whiten" else 0.0
+        mean, components = fit_projection(stacked, n_components, exponent, seed)
+        return mean.astype(units[0].dtype), components.astype(units[0].dtype)
 
     def _choose_activation(self, x: NDArray[Any]) -> str:
         """Resolve `output_activation` for one view."""
         if self.output_activation != "auto":
             return self.output_activation
-        return "relu" if x.min() >= 0 else "identity"
+        return "relu" if np.fmin.reduce(x, axis=None) >= 0 else "identity"  # NaN is ignored
 
     def _row_step_size(self) -> float:
         step = self.representation_learning_rate
@@ -582,21 +525,22 @@ class EnsembleRepresentationLearner(
             )
         return Start(view_weights.tolist(), projection, self.non_negative)
 
-    def _fitted_networks(
-        self, precision: Precision, device: torch.device, relu_output: list[bool]
-    ) -> Networks:
+    def _fitted_networks(self, precision: Precision, device: torch.device) -> Networks:
         return Networks(
-            [[to_tensor(w, precision, device) for w in layers] for layers in self.coefs_],
-            [[to_tensor(b, precision, device) for b in layers] for layers in self.intercepts_],
-            relu_output,
+            [[to_tensor(w, precision, device) for w in layers] for layers in self.coefs_ if layers],
+            [[to_tensor(b, precision, device) for b in x] for x in self.intercepts_ if x],
+            [name == "relu" for name in self.output_activations_ if name is not None],
         )
 
     def _check_same_shapes(self, widths: list[list[int]], init: str) -> None:
         """Raise ValueError where `warm_start` cannot continue from the last fit."""
-        fitted = [[layers[0].shape[0], *(w.shape[1] for w in layers)] for layers in self.coefs_]
+        fitted = [
+            [layers[0].shape[0], *(w.shape[1] for w in layers)] if layers else []
+            for layers in self.coefs_
+        ]
         if widths != fitted:
             raise ValueError(
-                "warm_start=True continues with MLPs of the same widths, but views, "
+                "warm_start=True continues with MLPs of the same widths, but views, view_weights, "
                 f"n_components, n_layers or hidden_size changed: {fitted} before, {widths} now."
             )
         if init != self.init_:
@@ -617,9 +561,4 @@ class EnsembleRepresentationLearner(
 
     @property
     def _n_features_out(self) -> int:
-        return self.coefs_[0][0].shape[0]
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
+        return next(layers[0].shape[0] for layers in self.coefs_ if layers)

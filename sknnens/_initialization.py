@@ -52,46 +52,90 @@ def choose_init(
                 f"None, got {n_components}. Allowed here are 'pca', 'whiten' and 'auto'."
             )
         return init, common
+    return init, choose_width(n_components, n_samples, sizes)
+
+
+def choose_width(n_components: int | None, n_samples: int, sizes: Sequence[int]) -> int:
+    """Resolve the parameter `n_components` of a linear projection of views of these widths."""
     most = min(n_samples, sum(sizes))
     if n_components is None:
-        n_components = min(max(sizes), most)
+        return min(max(sizes), most)
     if n_components > most:
         raise ValueError(
             f"n_components={n_components} must be at most {most}, the smaller of the number "
-            f"of samples ({n_samples}) and of columns ({sum(sizes)}), with init={init!r}."
+            f"of samples ({n_samples}) and of columns ({sum(sizes)})."
         )
-    return init, n_components
+    return n_components
+
+
+def stack_units(
+    units: Sequence[NDArray[Any]],
+    view_weights: Sequence[float],
+    present: NDArray[np.bool_],
+    *,
+    means: NDArray[Any] | None = None,
+    dtype: Any = np.float64,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Put weighted, normalised views side by side.
+
+    Parameters
+    ----------
+    units : sequence of ndarray of shape (n_samples, n_features_v)
+        Normalised views.
+    view_weights : sequence of float
+        One a view.
+    present : ndarray of shape (n_samples, n_views)
+        Which rows have which views. Where one is not there, its columns are put at their mean.
+    means : ndarray of shape (n_features,), default=None
+        Mean of each column; None takes that of the rows that are there.
+    dtype : dtype, default=float64
+        Of the result.
+
+    Returns
+    -------
+    stacked : ndarray of shape (n_samples, n_features)
+    means : ndarray of shape (n_features,)
+        In float64.
+    """
+    stops = np.cumsum([x.shape[1] for x in units])
+    stacked = np.empty((len(units[0]), stops[-1]), dtype=dtype)
+    found = np.empty(stops[-1]) if means is None else means
+    for x, weight, here, stop in zip(units, view_weights, present.T, stops, strict=True):
+        columns = slice(stop - x.shape[1], stop)
+        part = np.multiply(x, weight, out=stacked[:, columns])
+        if means is None:
+            found[columns] = part.mean(axis=0, where=here[:, None], dtype=np.float64)
+        part[~here] = found[columns]
+    return stacked, found
 
 
 def fit_projection(
-    stacked: NDArray[Any], n_components: int, whiten: bool, random_state: int
+    stacked: NDArray[Any], n_components: int, whiten_exponent: float, random_state: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Principal components of the views side by side.
 
     Parameters
     ----------
     stacked : ndarray of shape (n_samples, n_features)
-        The weighted, normalised views side by side.
+        The weighted, normalised views side by side, in float64, because the solver squares the
+        singular values.
     n_components : int
         At most the smaller side of `stacked`.
-    whiten : bool
-        Divide each component by the square root of its singular value ("half-whitening"); a
-        component without variance is set to zero.
+    whiten_exponent : float
+        Each component is divided by its singular value to this power: 0 leaves them, 1 whitens,
+        0.5 is half-way. A component without variance is then set to zero.
     random_state : int
         For scikit-learn's randomised solver, which large matrices get.
 
     Returns
     -------
     mean : ndarray of shape (n_features,)
-        Of the type of `stacked`.
     components : ndarray of shape (n_components, n_features)
-        Of the type of `stacked`.
     """
-    # in float64, because the solver squares the singular values
-    pca = PCA(n_components, random_state=random_state).fit(stacked.astype(np.float64))
+    pca = PCA(n_components, random_state=random_state).fit(stacked)
     components = pca.components_
-    if whiten:
+    if whiten_exponent:
         size = pca.singular_values_ / max(pca.singular_values_[0], np.finfo(np.float64).tiny)
-        scale = np.where(size > SMALLEST_WHITENED, size, np.inf) ** -0.5
+        scale = np.where(size > SMALLEST_WHITENED, size, np.inf) ** -whiten_exponent
         components = components * scale[:, None]
-    return pca.mean_.astype(stacked.dtype), components.astype(stacked.dtype)
+    return pca.mean_, components

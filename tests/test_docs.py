@@ -8,15 +8,17 @@ import pytest
 from conftest import make_views
 
 import sknnens
-from sknnens import datasets
+from sknnens import baselines, datasets
 
+MODULES = ("baselines", "datasets")
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.parametrize(
     "name",
-    [n for n in sknnens.__all__ if not n.startswith("_") and n != "datasets"]
-    + [f"datasets.{n}" for n in vars(datasets) if n.startswith("load_")],
+    [n for n in sknnens.__all__ if not n.startswith("_") and n not in MODULES]
+    + [f"datasets.{n}" for n in vars(datasets) if n.startswith("load_")]
+    + [f"baselines.{n}" for n in baselines.__all__],
 )
 def test_every_public_name_has_an_api_page(name):
     assert name in (ROOT / "docs" / "api.rst").read_text().split()

@@ -262,7 +262,7 @@ BAD_PARAMETERS = {
     "transform_max_iter": [-1],
     "transform_tol": [-1.0],
     "normalize": ["l1"],
-    "missing_views": ["mask"],
+    "missing_views": ["impute"],
     "device": [0],
     "precision": ["float16"],
     "tol": [-1.0],
