@@ -1,4 +1,4 @@
-"""The script that makes the shipped features."""
+"""The examples, and the script that makes the shipped features."""
 
 import gzip
 import importlib.util
@@ -9,15 +9,20 @@ import pytest
 import sklearn.datasets
 import torch
 
-SCRIPT = Path(__file__).resolve().parent.parent / "examples" / "data" / "make_fashion_mnist.py"
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+
+
+def load(name):
+    path = EXAMPLES / name
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("make_fashion_mnist", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("data/make_fashion_mnist.py")
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -66,3 +71,43 @@ def test_packing_rounds_to_six_significant_bits(script):
     assert packed.dtype == np.float16
     # half of the last of six bits, and float16's own rounding before it
     np.testing.assert_allclose(packed, x, rtol=2**-6 + 2**-11)
+
+
+def test_missing_views(tmp_path, monkeypatch):
+    example = load("plot_missing_views.py")
+    monkeypatch.setattr(example, "ENSEMBLES", {"two": ["simclr_0", "rotnet"]})
+    sizes, X = [2, 3, 1], np.ones((20_000, 6), dtype=np.float32)
+    gaps = np.isnan(example.take_away(X, sizes, 0.4, np.random.RandomState(0)))
+    np.testing.assert_array_equal(gaps[:, 0], gaps[:, 1])
+    entries = gaps[:, [0, 2, 5]]
+    assert not entries.all(axis=1).any()
+    np.testing.assert_allclose(entries.mean(axis=0), 0.4, atol=0.02)  # 0.0035 is one sd
+
+    short = {"max_iter": 2, "transform_max_iter": 2}
+    every = example.methods
+
+    def quick(sizes, seed):
+        found = every(sizes, seed)
+        for name, method in found.items():
+            if name.startswith("learner"):
+                method.set_params(**short)
+        return found
+
+    monkeypatch.setattr(example, "methods", quick)
+    table = example.compare(shares=(0.0, 0.5), n_train=1000)
+    assert len(table) == 12
+    assert table["accuracy"].between(50, 95).all()
+    assert (table.query("missing == 0")["accuracy"].to_numpy() > 70).all()
+    assert "| 50% missing |" in example.to_markdown(table)
+    example.plot(table, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the memory")
+def test_memory_of_stacking(tmp_path):
+    """At a hundredth of the size: all of it would show, were it held."""
+    benchmark = load("benchmarks/stack_memory.py")
+    report = benchmark.measure(tmp_path, 0.4, "float32")
+    assert report["shape"] == [46603, 2304]
+    assert report["peak_mb"] < 500
+    assert report["peak_mb"] - report["import_mb"] < 60  # a few chunks of 8 MiB
