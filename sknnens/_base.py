@@ -10,13 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import validate_data
 
-from sknnens._views import (
-    FLOAT_DTYPES,
-    Layout,
-    Parts,
-    as_native,
-    check_form,
-    check_layout,
+from sknnens._checks import (
     check_not_all_zero,
     check_rows,
     check_same_lengths,
@@ -25,8 +19,16 @@ from sknnens._views import (
     check_view_count,
     check_view_list,
     check_view_weights,
-    default_names,
     find_missing,
+)
+from sknnens._views import (
+    FLOAT_DTYPES,
+    Layout,
+    Parts,
+    as_native,
+    check_form,
+    check_layout,
+    default_names,
     find_parts,
     label_views,
     read_parts,

@@ -42,9 +42,11 @@ class EnsembleRepresentationLearner(ViewsTransformer):
 
     Parameters
     ----------
-    views : sequence of int, default=None
-        Width of each model's features in the stacked matrix `X`. None means that `X` holds
-        the features of one model. Not needed where a list of matrices is given.
+    views : sequence of int, or mapping from name to width or to column labels, default=None
+        Which columns of `X` are whose: the width of each model's features in the stacked
+        matrix, with or without its name, or the labels of its columns in a DataFrame. None
+        means that one matrix holds the features of one model; it is enough wherever `X` itself
+        keeps the models apart (see `fit`).
 
     n_components : int, default=None
         Width of the representation. None takes the views' common width, or the widest view's
@@ -96,9 +98,10 @@ class EnsembleRepresentationLearner(ViewsTransformer):
     non_negative : bool, default=False
         Keep every representation in the first orthant.
 
-    view_weights : array-like of shape (n_views,), default=None
+    view_weights : array-like of shape (n_views,), or mapping from name to weight, default=None
         Weight of each view in the start and in the loss, relative to the largest. None weighs
-        all alike.
+        all alike; a view that a mapping does not name has the weight 1. A view of weight 0
+        is left out altogether, as if it were not in `X`, where it still has to be.
 
     transform_max_iter : int, default=50
         Number of gradient steps that `transform` takes for each sample. 0 leaves the samples
@@ -113,8 +116,11 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         neighbours. A sample that is zero in every view stays zero, and so does one whose start
         `non_negative` leaves without a positive entry.
 
-    missing_views : {"error"}, default="error"
-        What to do about a sample that lacks a view.
+    missing_views : {"error", "mask"}, default="error"
+        What to do about a sample that lacks a view: one whose columns are all NaN, or whose
+        cell is empty. With ``"mask"`` it starts from the views that it has, and is learned
+        from them. A sample that lacks all of them is an error, and so is a view that is NaN
+        in some of its columns only.
 
     device : str, default="auto"
         Where the work is done: ``"auto"`` takes CUDA where there is one, else the CPU; any
@@ -156,28 +162,29 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         the estimator smaller.
 
     coefs_ : list of list of ndarray of shape (n_in, n_out)
-        For each view, the weights of each layer.
+        For each view, the weights of each layer; none for a view of weight 0.
 
     intercepts_ : list of list of ndarray of shape (n_out,)
-        For each view, the biases of each layer.
+        For each view, the biases of each layer; none for a view of weight 0.
 
-    output_activations_ : list of {"relu", "identity"}
-        For each view, what follows the last layer.
+    output_activations_ : list of {"relu", "identity"} or None
+        For each view, what follows the last layer; None for a view of weight 0.
 
     init_ : {"average", "pca", "whiten"}
         The start that was used.
 
-    init_mean_ : ndarray of shape (n_features,) or None
-        Subtracted from the weighted views side by side; None for the average.
+    init_mean_ : ndarray or None
+        Subtracted from the weighted views side by side, without those of weight 0; None for
+        the average.
 
     init_components_ : ndarray of shape (n_components, n_features) or None
-        Projection onto the start; None for the average.
+        Projection of the same columns onto the start; None for the average.
 
     view_sizes_ : list of int
         Width of each view.
 
     view_names_ : ndarray of shape (n_views,)
-        Name of each view.
+        Name of each view: from `views` or from `X`, else "view0", "view1" and so on.
 
     view_weights_ : ndarray of shape (n_views,)
         Weight of each view, the largest of them 1.
@@ -186,7 +193,7 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         Number of epochs that were run.
 
     loss_ : float
-        Mean loss of a sample in the last epoch: the weighted sum over views of 1 - cosine
+        Mean loss of a sample in the last epoch: the weighted sum over its views of 1 - cosine
         similarity. NaN where the first epoch was interrupted.
 
     loss_curve_ : list of float
@@ -199,7 +206,8 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         Number of columns of the stacked matrix.
 
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, where `X` has string names.
+        Names of the columns of the stacked matrix, where `X` is a DataFrame: its own, the
+        levels of a MultiIndex joined as in "clip_0", or numbered so where a cell holds a vector.
 
     See Also
     --------
@@ -339,8 +347,17 @@ class EnsembleRepresentationLearner(ViewsTransformer):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or list of array-like
-            The views side by side, or a list or tuple of one matrix a view.
+        X : array-like of shape (n_samples, n_features), list, tuple, dict or frame
+            The features of every model for the same samples:
+
+            - one matrix with the views side by side, whose widths are in `views`;
+            - a list or tuple of matrices, one a model, or a dictionary from names to matrices;
+            - a frame (pandas, polars or pyarrow) with the columns that `views` names, with
+              MultiIndex columns of which the first level is the model, or with a vector in
+              each cell and one column a model.
+
+            All give the same result. The tools of scikit-learn split frames and the one matrix
+            by samples; a list they split by models, see :func:`stack_views`.
         y : None
             Ignored.
 
@@ -432,8 +449,9 @@ class EnsembleRepresentationLearner(ViewsTransformer):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or list of array-like
-            The same views as in `fit`, side by side or as a list or tuple of matrices.
+        X : array-like of shape (n_samples, n_features), list, tuple, dict or frame
+            The same views as in `fit`, in any form that `fit` takes. Where both have names for
+            their views, these are found by name, and all else in `X` is ignored.
 
         Returns
         -------

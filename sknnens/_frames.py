@@ -36,7 +36,8 @@ def column_values(frame: Any, position: int) -> NDArray[Any]:
     """One column as an array: of shape (n,), or (n, d) where its type has a fixed length."""
     if hasattr(frame, "iloc"):
         return np.asarray(frame.iloc[:, position])
-    return np.asarray(frame[column_labels(frame)[position]].to_numpy())
+    column = frame.column(position) if hasattr(frame, "column") else frame.to_series(position)
+    return np.asarray(column.to_numpy())
 
 
 def is_empty(cell: Any) -> bool:
@@ -218,14 +219,14 @@ def find_frame_views(
 
 def _vector_columns(frame: Any) -> list[int]:
     """Positions of the columns with a vector in each cell."""
-    first = take_rows(frame, slice(0, 1))
-    found = []
-    for i in range(frame.shape[1]):
-        values = column_values(first, i)
-        # numbers are told by their type, in one row; the others are looked through
-        if values.ndim > 1 or (values.dtype == object and holds_vectors(column_values(frame, i))):
-            found.append(i)
-    return found
+    n_columns = frame.shape[1]
+    if hasattr(frame, "iloc"):
+        candidates = [i for i, dtype in enumerate(frame.dtypes) if dtype.kind == "O"]
+    else:
+        first = take_rows(frame, slice(0, 1))
+        found = [column_values(first, i) for i in range(n_columns)]
+        candidates = [i for i in range(n_columns) if found[i].ndim > 1 or found[i].dtype == object]
+    return [i for i in candidates if holds_vectors(column_values(frame, i))]
 
 
 def _is_empty(frame: Any, position: int) -> bool:

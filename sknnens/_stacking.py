@@ -11,6 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
+from sknnens._checks import (
+    check_rows,
+    check_same_lengths,
+    check_same_sizes,
+    check_view_count,
+    check_view_sum,
+    count_rows,
+)
 from sknnens._frames import is_frame, select_columns, take_rows
 from sknnens._views import (
     FLOAT_DTYPES,
@@ -18,12 +26,6 @@ from sknnens._views import (
     as_native,
     check_form,
     check_layout,
-    check_rows,
-    check_same_lengths,
-    check_same_sizes,
-    check_view_count,
-    check_view_sum,
-    count_rows,
     default_names,
     find_parts,
     label_views,

@@ -20,9 +20,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknnens._base import ViewsTransformer
 from sknnens._batching import unit_rows
+from sknnens._checks import find_missing
 from sknnens._device import resolve_precision, to_numpy
 from sknnens._initialization import choose_width, fit_projection, stack_units
-from sknnens._views import find_missing
 
 __all__ = ["GCCA", "Average", "Concatenation", "ConcatenationPCA", "SingleModel"]
 

@@ -71,6 +71,11 @@ def in_every_form(views: dict[str, np.ndarray]) -> dict[str, Form]:
         "list of float16": Form(halves, names=False),
         "list of frames": Form([pd.DataFrame(x) for x in arrays], names=False),
         "list of Series": Form([cells[name] for name in views], names=False),
+        "list of object arrays": Form([cells[name].to_numpy() for name in views], names=False),
+        "list of polars Series": Form(
+            [pl.Series(name, x) for name, x in views.items()], names=False
+        ),
+        "list of Arrow columns": Form(_arrow(views).columns, names=False),
         "dict": Form(dict(views)),
         "dict in another order": Form(dict(reversed(views.items())), named_sizes),
         "dict of tensors": Form({name: torch.from_numpy(x.copy()) for name, x in views.items()}),

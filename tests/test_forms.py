@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from conftest import make_views
 from forms import in_every_form, is_split
@@ -127,6 +128,19 @@ def test_types_are_joined_alike_in_every_form(dtypes):
     cells = pd.DataFrame({name: list(x) for name, x in arrays.items()})
     for form in (arrays, list(arrays.values()), cells):
         assert_array_equal(learner(None).fit_transform(form), expected)
+
+
+def test_one_column_of_vectors_is_one_view():
+    x = data()["clip"]
+    expected = learner(None).fit_transform(x)
+    cells = pd.Series(list(x))
+    for column in (
+        cells,
+        cells.to_numpy(),
+        pl.Series(list(x)),
+        pl.Series(x.tolist(), dtype=pl.List(pl.Float32)),
+    ):
+        assert_array_equal(learner(None).fit_transform(column), expected)
 
 
 def test_a_tag_says_whether_nan_is_taken():

@@ -1,0 +1,178 @@
+"""What is checked of the views, whatever form they came in."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array
+
+ENTRIES = 2**22  # of a view, that are looked at together
+
+SAFE_FORM = (
+    "If scikit-learn split the list, it split it by models. Stack the views and give it one "
+    "matrix, whose rows it splits: X, views = stack_views([A, B, ...]), then "
+    "EnsembleRepresentationLearner(views=views)."
+)
+
+
+def count_rows(x: Any) -> int:
+    """Count the rows of one matrix."""
+    return int(x.shape[0]) if hasattr(x, "shape") else len(x)
+
+
+def check_same_lengths(matrices: Sequence[Any]) -> None:
+    """Raise ValueError where the views differ in their numbers of rows."""
+    lengths = [count_rows(x) for x in matrices]
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f"All views must have the same samples in the same order, got {lengths} rows."
+        )
+
+
+def check_view_list(matrices: Sequence[Any], y: Any) -> None:
+    """Raise ValueError where a list is rather one of samples, or was split by its models."""
+    n_views, n_rows = len(matrices), count_rows(matrices[0])
+    found = f"X is a list of {n_views} matrices with {n_rows} row(s) each"
+    if n_rows < n_views:
+        raise ValueError(
+            f"{found}: more models than samples. A list holds one matrix a model. {SAFE_FORM}"
+        )
+    if hasattr(y, "__len__") and len(y) != n_rows:
+        raise ValueError(f"{found}, but y has {len(y)}. {SAFE_FORM}")
+
+
+def check_view_sum(sizes: Sequence[int], n_features: int) -> None:
+    """Raise ValueError where the widths do not add up to the columns of the stacked matrix."""
+    if sum(sizes) != n_features:
+        raise ValueError(
+            f"views={list(sizes)} add up to {sum(sizes)} columns, but X has {n_features}."
+        )
+
+
+def check_view_count(n_views: int, n_expected: int, where: str) -> None:
+    """Raise ValueError where there are not as many views as is known from `where`."""
+    if n_views != n_expected:
+        raise ValueError(f"X has {n_views} views, {where} {n_expected}. {SAFE_FORM}")
+
+
+def check_same_sizes(
+    arrays: Sequence[NDArray[Any]], sizes: Sequence[int], labels: Sequence[str], where: str
+) -> None:
+    """Raise ValueError where the views have other widths than those known from `where`."""
+    for label, x, size in zip(labels, arrays, sizes, strict=True):
+        if x.shape[1] != size:
+            raise ValueError(f"{label} has {x.shape[1]} columns, {where} {size}.")
+
+
+def check_rows(
+    arrays: Sequence[NDArray[Any]],
+    labels: Sequence[str],
+    *,
+    allow_missing: bool,
+    first_row: int = 0,
+) -> None:
+    """Raise ValueError where a view holds infinity or NaN that it may not hold.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray of shape (n_samples, n_features_v)
+        One a view.
+    labels : sequence of str
+        What messages call the views.
+    allow_missing : bool
+        Whether a row may be NaN in all columns of a view.
+    first_row : int, default=0
+        What the first row is called.
+    """
+    for x, label in zip(arrays, labels, strict=True):
+        step = max(1, ENTRIES // x.shape[1])
+        for begin in range(0, len(x), step):
+            part = x[begin : begin + step]
+            with np.errstate(over="ignore", invalid="ignore"):
+                suspects = np.flatnonzero(~np.isfinite(part.sum(axis=1)))
+            n_nan = np.isnan(part[suspects]).sum(axis=1)
+            has_inf = np.isinf(part[suspects]).any(axis=1)
+            missing = n_nan == x.shape[1]
+            faulty = has_inf | (n_nan > 0 if not allow_missing else (n_nan > 0) & ~missing)
+            if faulty.any():
+                i = int(np.argmax(faulty))
+                row = first_row + begin + int(suspects[i])
+                raise ValueError(_describe_row(label, row, int(n_nan[i]), x.shape[1], has_inf[i]))
+
+
+def _describe_row(label: str, row: int, n_nan: int, n_columns: int, has_inf: bool) -> str:
+    if has_inf:
+        return f"{label} contains infinity in row {row}."
+    if n_nan < n_columns:
+        return f"{label} contains NaN in row {row}, in {n_nan} of its {n_columns} columns."
+    return (
+        f"{label} contains NaN in row {row}, in all of its columns. missing_views='mask' learns "
+        "such a row from its other views."
+    )
+
+
+def find_missing(arrays: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+    """Which rows lack which views, shape (n_samples, n_views), after `check_rows`."""
+    return np.stack([np.isnan(x[:, 0]) for x in arrays], axis=1)
+
+
+def check_some_view(missing: NDArray[np.bool_]) -> None:
+    """Raise ValueError where a row lacks all of its views."""
+    rows = np.flatnonzero(missing.all(axis=1))
+    if len(rows):
+        more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
+        raise ValueError(
+            f"Rows without any view: {', '.join(map(str, rows[:10]))}{more}. There is nothing to "
+            "learn them from: leave them out."
+        )
+
+
+def check_not_all_zero(arrays: Sequence[NDArray[Any]], labels: Sequence[str]) -> None:
+    """Raise ValueError where a view holds nothing to recover."""
+    for x, label in zip(arrays, labels, strict=True):
+        what = "missing" if np.isnan(x[:, 0]).all() else "zero"
+        # both ignore NaN
+        if what == "missing" or np.fmin.reduce(x, axis=None) == np.fmax.reduce(x, axis=None) == 0:
+            raise ValueError(
+                f"{label} is {what} in every row: there is nothing to learn from. Leave it out."
+            )
+
+
+def check_view_weights(
+    view_weights: ArrayLike | Mapping[str, float] | None, names: Sequence[str]
+) -> NDArray[np.float64]:
+    """One non-negative weight a view, the largest of them 1; None means 1 for each.
+
+    Parameters
+    ----------
+    view_weights : array-like of shape (n_views,), mapping from name to weight, or None
+        As given by the user; a view that a mapping does not name has the weight 1.
+    names : sequence of str
+        Names of the views.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_views,)
+        In float64.
+    """
+    if view_weights is None:
+        return np.ones(len(names))
+    if isinstance(view_weights, Mapping):
+        for name in view_weights:
+            if name not in names:
+                raise ValueError(f"view_weights names {name!r}, but the views are {list(names)}.")
+        view_weights = [view_weights.get(name, 1.0) for name in names]
+    weights = check_array(
+        view_weights, ensure_2d=False, dtype=np.float64, input_name="view_weights"
+    )
+    if weights.shape != (len(names),):
+        raise ValueError(
+            f"view_weights must hold one number a view, shape ({len(names)},), got {weights.shape}."
+        )
+    if weights.min() < 0 or weights.max() == 0:
+        raise ValueError(
+            f"view_weights must be non-negative and not all zero, got {weights.tolist()}."
+        )
+    scaled: NDArray[np.float64] = weights / weights.max()
+    return scaled
