@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_array
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknnens._checks import (
     check_not_all_zero,
     check_rows,
-    check_same_lengths,
     check_same_sizes,
     check_some_view,
     check_view_count,
@@ -21,17 +20,20 @@ from sknnens._checks import (
     check_view_weights,
     find_missing,
 )
+from sknnens._frames import View
 from sknnens._views import (
     FLOAT_DTYPES,
     Layout,
-    Parts,
     as_native,
     check_form,
     check_layout,
+    column_slices,
     default_names,
-    find_parts,
+    find_views,
+    join_types,
     label_views,
-    read_parts,
+    prepare_views,
+    read_matrix,
     split_views,
 )
 
@@ -75,21 +77,19 @@ class ViewsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Read and check the views; the estimator is not changed."""
         layout = check_layout(self.views)
         check_form(X, layout)
-        parts = find_parts(X, layout)
-        names = (parts.names if parts else None) or layout.names
-        if parts is None:
-            arrays, columns = self._read_matrix_to_fit(X, layout.sizes)
+        views = find_views(X, layout)
+        if views is None:
+            arrays, names, columns = self._read_matrix_to_fit(X, layout)
         else:
-            arrays, columns = self._read_parts_to_fit(parts, X, y, layout, names)
-        names = names or default_names(len(arrays))
+            arrays, names, columns = self._read_views_to_fit(X, y, layout, views)
         weights = self._weigh(names)
-        labels = _label(names, parts)
         attributes = columns | {
             "view_sizes_": [x.shape[1] for x in arrays],
             "view_names_": np.array(names),
             "view_weights_": weights,
             "_view_columns": layout.columns,
         }
+        labels = _label(names, views)
         used = np.flatnonzero(weights).tolist()
         arrays = self._check_used(arrays, labels, used)
         check_not_all_zero(arrays, [labels[i] for i in used])
@@ -100,10 +100,9 @@ class ViewsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return check_view_weights(getattr(self, "view_weights", None), names)
 
     def _read_matrix_to_fit(
-        self, X: Any, sizes: Sequence[int] | None
-    ) -> tuple[list[NDArray[Any]], dict[str, Any]]:
-        """Split one stacked matrix; return its views, and what is said of its columns."""
-        probe = BaseEstimator()
+        self, X: Any, layout: Layout
+    ) -> tuple[list[NDArray[Any]], list[str], dict[str, Any]]:
+        """Split one stacked matrix; return its views, their names, and those of its columns."""
         checked = check_array(
             as_native(X),
             dtype=FLOAT_DTYPES,
@@ -112,65 +111,92 @@ class ViewsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             estimator=self,
             input_name="X",
         )
+        arrays = split_views(checked, layout.sizes)
+        probe = BaseEstimator()
         validate_data(probe, X, skip_check_array=True)  # names of columns, as scikit-learn says
-        return split_views(checked, sizes), vars(probe)
+        return arrays, layout.names or default_names(len(arrays)), vars(probe)
 
-    def _read_parts_to_fit(
-        self, parts: Parts, X: Any, y: Any, layout: Layout, names: Sequence[str] | None
-    ) -> tuple[list[NDArray[Any]], dict[str, Any]]:
-        """Read views that came apart; return them, and what is said of the columns."""
-        n_views = len(parts.matrices)
+    def _read_views_to_fit(
+        self, X: Any, y: Any, layout: Layout, views: list[View]
+    ) -> tuple[list[NDArray[Any]], list[str], dict[str, Any]]:
+        """Read views that came apart; return them, their names, and those of their columns."""
+        n_views = len(views)
         if layout.sizes is not None:
-            check_view_count(n_views, len(layout.sizes), "views says")
-        check_same_lengths(parts.matrices)
+            check_view_count(X, n_views, len(layout.sizes), "views says")
+        given = [view.name for view in views if view.name is not None]
+        names = given or layout.names or default_names(n_views)
+        labels = label_views(names)
+        matrices = prepare_views(views, labels)
         if isinstance(X, list | tuple):
-            check_view_list(parts.matrices, y)
-        labels = label_views(names or default_names(n_views))
-        arrays = read_parts(parts, labels, estimator=self, min_samples=2)
+            check_view_list(matrices, y)
+        sizes: Sequence[int | None] = layout.sizes or [None] * n_views
+        arrays = [
+            read_matrix(x, label, size=size, estimator=self, min_samples=2)
+            for x, label, size in zip(matrices, labels, sizes, strict=True)
+        ]
         if layout.sizes is not None:
             check_same_sizes(arrays, layout.sizes, labels, "views says")
         columns: dict[str, Any] = {"n_features_in_": sum(x.shape[1] for x in arrays)}
-        if parts.column_names is not None:
-            columns["feature_names_in_"] = np.array(parts.column_names, dtype=object)
-        return arrays, columns
+        texts = [view.name_columns(name) for view, name in zip(views, names, strict=True)]
+        if None not in texts:
+            flat = [text for own in texts for text in own or ()]
+            columns["feature_names_in_"] = np.array(flat, dtype=object)
+        return arrays, names, columns
 
     def _read_to_transform(self, X: Any) -> list[NDArray[Any]]:
         """Read the views of `X` that had a positive weight in fit."""
+        check_is_fitted(self)
+        self._validate_params()  # some may have been set since fit
         names, sizes = self.view_names_.tolist(), self.view_sizes_
-        parts = find_parts(X, Layout(names, sizes, self._view_columns))
-        labels = _label(names, parts)
-        if parts is None:
-            X = validate_data(
-                self, as_native(X), reset=False, dtype=FLOAT_DTYPES, ensure_all_finite=False
+        views = find_views(X, Layout(names, columns=self._view_columns))
+        labels = _label(names, views)
+        if views is None:
+            checked = check_array(
+                as_native(X),
+                dtype=FLOAT_DTYPES,
+                ensure_all_finite=False,
+                estimator=self,
+                input_name="X",
             )
-            arrays = split_views(X, sizes)
+            validate_data(self, X, reset=False, skip_check_array=True)
+            arrays = split_views(checked, sizes)
         else:
-            check_view_count(len(parts.matrices), len(sizes), "fitted on")
-            arrays = read_parts(parts, labels, sizes=sizes, estimator=self)
+            check_view_count(X, len(views), len(sizes), "fitted on")
+            matrices = prepare_views(views, labels)
+            arrays = [
+                read_matrix(x, label, size=size, estimator=self)
+                for x, label, size in zip(matrices, labels, sizes, strict=True)
+            ]
             check_same_sizes(arrays, sizes, labels, "fitted on")
-            self._check_column_names(parts)
+            self._check_column_names(views, labels)
         return self._check_used(arrays, labels, np.flatnonzero(self.view_weights_).tolist())
 
-    def _check_column_names(self, parts: Parts) -> None:
-        fitted = getattr(self, "feature_names_in_", None)
-        if fitted is None or parts.column_names is None:
+    def _check_column_names(self, views: list[View], labels: list[str]) -> None:
+        """Raise ValueError where a view's columns have other names than in fit."""
+        if not hasattr(self, "feature_names_in_"):
             return
-        for found, expected in zip(parts.column_names, fitted, strict=True):
-            if found != expected:
-                raise ValueError(
-                    f"X has a column {found!r} where {expected!r} was in fit: the names of the "
-                    "columns must be the same, in the same order."
-                )
+        slices = column_slices(self.view_sizes_)
+        for view, name, label, columns in zip(views, self.view_names_, labels, slices, strict=True):
+            fitted = self.feature_names_in_[columns].tolist()
+            full = view.name_columns(name)
+            if view.columns is None or full is None or fitted in (view.columns, full):
+                continue
+            pairs = zip(full, fitted, strict=True)
+            found, expected = next(pair for pair in pairs if pair[0] != pair[1])
+            raise ValueError(
+                f"{label} has a column {found!r} where {expected!r} was in fit: the names must be "
+                "the same, in the same order."
+            )
 
     def _check_used(
         self, arrays: list[NDArray[Any]], labels: list[str], used: list[int]
     ) -> list[NDArray[Any]]:
-        """Check the rows of the views that are used, and return those views."""
+        """Check the rows of the views that are used, and return those views in one type."""
+        arrays, labels = join_types([arrays[i] for i in used]), [labels[i] for i in used]
         allow_missing = self.missing_views == "mask"
-        arrays = [arrays[i] for i in used]
-        check_rows(arrays, [labels[i] for i in used], allow_missing=allow_missing)
+        check_rows(arrays, labels, allow_missing=allow_missing)
         if allow_missing:
-            check_some_view(find_missing(arrays))
+            check_some_view(find_missing(arrays), labels)
         return arrays
 
     def _publish(self, fitted: dict[str, Any]) -> None:
@@ -181,11 +207,11 @@ class ViewsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.input_tags.allow_nan = self.missing_views == "mask"
         return tags
 
 
-def _label(names: Sequence[str], parts: Parts | None) -> list[str]:
-    if parts is None and len(names) == 1:
+def _label(names: Sequence[str], views: Sequence[View] | None) -> list[str]:
+    """Say what messages call the views: "X" where it is the one view."""
+    if views is None and list(names) == default_names(1):
         return ["X"]
     return label_views(names)

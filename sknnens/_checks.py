@@ -9,6 +9,7 @@ from sklearn.utils import check_array
 
 ENTRIES = 2**22  # of a view, that are looked at together
 
+MASK_HINT = " missing_views='mask' learns such a row from its other views."
 SAFE_FORM = (
     "If scikit-learn split the list, it split it by models. Stack the views and give it one "
     "matrix, whose rows it splits: X, views = stack_views([A, B, ...]), then "
@@ -16,14 +17,9 @@ SAFE_FORM = (
 )
 
 
-def count_rows(x: Any) -> int:
-    """Count the rows of one matrix."""
-    return int(x.shape[0]) if hasattr(x, "shape") else len(x)
-
-
 def check_same_lengths(matrices: Sequence[Any]) -> None:
     """Raise ValueError where the views differ in their numbers of rows."""
-    lengths = [count_rows(x) for x in matrices]
+    lengths = [x.shape[0] for x in matrices]
     if len(set(lengths)) > 1:
         raise ValueError(
             f"All views must have the same samples in the same order, got {lengths} rows."
@@ -32,14 +28,15 @@ def check_same_lengths(matrices: Sequence[Any]) -> None:
 
 def check_view_list(matrices: Sequence[Any], y: Any) -> None:
     """Raise ValueError where a list is rather one of samples, or was split by its models."""
-    n_views, n_rows = len(matrices), count_rows(matrices[0])
+    n_views, n_rows = len(matrices), matrices[0].shape[0]
     found = f"X is a list of {n_views} matrices with {n_rows} row(s) each"
     if n_rows < n_views:
         raise ValueError(
             f"{found}: more models than samples. A list holds one matrix a model. {SAFE_FORM}"
         )
-    if hasattr(y, "__len__") and len(y) != n_rows:
-        raise ValueError(f"{found}, but y has {len(y)}. {SAFE_FORM}")
+    n_labels = (len(y),) if isinstance(y, list | tuple) else getattr(y, "shape", ())[:1]
+    if n_labels and n_labels[0] != n_rows:
+        raise ValueError(f"{found}, but y has {n_labels[0]}. {SAFE_FORM}")
 
 
 def check_view_sum(sizes: Sequence[int], n_features: int) -> None:
@@ -50,10 +47,11 @@ def check_view_sum(sizes: Sequence[int], n_features: int) -> None:
         )
 
 
-def check_view_count(n_views: int, n_expected: int, where: str) -> None:
-    """Raise ValueError where there are not as many views as is known from `where`."""
+def check_view_count(X: Any, n_views: int, n_expected: int, where: str) -> None:
+    """Raise ValueError where `X` has not as many views as is known from `where`."""
     if n_views != n_expected:
-        raise ValueError(f"X has {n_views} views, {where} {n_expected}. {SAFE_FORM}")
+        hint = f" {SAFE_FORM}" if isinstance(X, list | tuple) else ""
+        raise ValueError(f"X has {n_views} views, {where} {n_expected}.{hint}")
 
 
 def check_same_sizes(
@@ -98,18 +96,16 @@ def check_rows(
             if faulty.any():
                 i = int(np.argmax(faulty))
                 row = first_row + begin + int(suspects[i])
-                raise ValueError(_describe_row(label, row, int(n_nan[i]), x.shape[1], has_inf[i]))
+                message = _describe_row(label, row, int(n_nan[i]), x.shape[1], has_inf[i])
+                can_mask = not allow_missing and missing[i] and len(arrays) > 1
+                raise ValueError(message + MASK_HINT * bool(can_mask))
 
 
 def _describe_row(label: str, row: int, n_nan: int, n_columns: int, has_inf: bool) -> str:
     if has_inf:
         return f"{label} contains infinity in row {row}."
-    if n_nan < n_columns:
-        return f"{label} contains NaN in row {row}, in {n_nan} of its {n_columns} columns."
-    return (
-        f"{label} contains NaN in row {row}, in all of its columns. missing_views='mask' learns "
-        "such a row from its other views."
-    )
+    columns = "all of its columns" if n_nan == n_columns else f"{n_nan} of its {n_columns} columns"
+    return f"{label} contains NaN in row {row}, in {columns}."
 
 
 def find_missing(arrays: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
@@ -117,15 +113,17 @@ def find_missing(arrays: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
     return np.stack([np.isnan(x[:, 0]) for x in arrays], axis=1)
 
 
-def check_some_view(missing: NDArray[np.bool_]) -> None:
-    """Raise ValueError where a row lacks all of its views."""
+def check_some_view(missing: NDArray[np.bool_], labels: Sequence[str]) -> None:
+    """Raise ValueError where a row lacks all the views that are used."""
     rows = np.flatnonzero(missing.all(axis=1))
-    if len(rows):
-        more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
-        raise ValueError(
-            f"Rows without any view: {', '.join(map(str, rows[:10]))}{more}. There is nothing to "
-            "learn them from: leave them out."
-        )
+    if len(rows) == 0:
+        return
+    named = ", ".join(map(str, rows[:10])) + (f" and {len(rows) - 10} more" * (len(rows) > 10))
+    if len(labels) == 1:
+        raise ValueError(f"Rows without {labels[0]}, and no other view is used: {named}.")
+    raise ValueError(
+        f"Rows without any view: {named}. There is nothing to learn them from: leave them out."
+    )
 
 
 def check_not_all_zero(arrays: Sequence[NDArray[Any]], labels: Sequence[str]) -> None:
@@ -159,10 +157,11 @@ def check_view_weights(
     if view_weights is None:
         return np.ones(len(names))
     if isinstance(view_weights, Mapping):
-        for name in view_weights:
+        weights_by_name = {str(name): weight for name, weight in view_weights.items()}
+        for name in weights_by_name:
             if name not in names:
                 raise ValueError(f"view_weights names {name!r}, but the views are {list(names)}.")
-        view_weights = [view_weights.get(name, 1.0) for name in names]
+        view_weights = [weights_by_name.get(name, 1.0) for name in names]
     weights = check_array(
         view_weights, ensure_2d=False, dtype=np.float64, input_name="view_weights"
     )

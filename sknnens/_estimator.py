@@ -12,7 +12,6 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from sknnens._base import FitInput, ViewsTransformer
 from sknnens._batching import unit_rows
@@ -26,7 +25,7 @@ from sknnens._device import (
     to_tensor,
 )
 from sknnens._engine import TrainRecord, infer, train
-from sknnens._initialization import choose_init, fit_projection, stack_units
+from sknnens._initialization import choose_init, fit_projection, mean_columns, stack_units
 from sknnens._network import Networks, init_networks, layer_sizes
 from sknnens._progress import ProgressBar
 from sknnens._start import Start
@@ -392,7 +391,8 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         activations = [self._choose_activation(x) for x in arrays]
         continuing = self.warm_start and hasattr(self, "coefs_")
         if continuing:
-            self._check_same_shapes(data.spread(widths, []), init)
+            names = data.attributes["view_names_"].tolist()
+            self._check_same_shapes(names, data.spread(widths, []), init)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         generator = torch.Generator(device="cpu").manual_seed(seed)
 
@@ -464,8 +464,6 @@ class EnsembleRepresentationLearner(ViewsTransformer):
             If `X` does not have the views of `fit`, or is not finite, or if
             `representation_learning_rate` is so large that a result is not finite.
         """
-        check_is_fitted(self)
-        self._validate_params()  # some may have been set since fit
         arrays = self._read_to_transform(X)
         view_weights = self.view_weights_[self.view_weights_ > 0]
         device = resolve_device(self.device)
@@ -512,7 +510,8 @@ class EnsembleRepresentationLearner(ViewsTransformer):
             return None, None
         units = [to_numpy(target) for target in targets]
         present = np.stack([x.any(axis=1) for x in units], axis=1)
-        stacked, _ = stack_units(units, view_weights.tolist(), present)
+        means = mean_columns(units, view_weights.tolist(), present)
+        stacked = stack_units(units, view_weights.tolist(), present, means)
         exponent = 0.5 if init == "whiten" else 0.0
         mean, components = fit_projection(stacked, n_components, exponent, seed)
         return mean.astype(units[0].dtype), components.astype(units[0].dtype)
@@ -550,8 +549,13 @@ class EnsembleRepresentationLearner(ViewsTransformer):
             [name == "relu" for name in self.output_activations_ if name is not None],
         )
 
-    def _check_same_shapes(self, widths: list[list[int]], init: str) -> None:
+    def _check_same_shapes(self, names: list[str], widths: list[list[int]], init: str) -> None:
         """Raise ValueError where `warm_start` cannot continue from the last fit."""
+        if names != self.view_names_.tolist():
+            raise ValueError(
+                "warm_start=True continues with the same views, but they were "
+                f"{self.view_names_.tolist()} before, {names} now."
+            )
         fitted = [
             [layers[0].shape[0], *(w.shape[1] for w in layers)] if layers else []
             for layers in self.coefs_

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+SCAN_ROWS = 1024  # cells that are looked through together for one that is not empty
+
 
 def is_frame(X: Any) -> bool:
     """Tell a table with labelled columns from a matrix."""
-    return hasattr(X, "columns") and hasattr(X, "shape")
+    return hasattr(X, "shape") and hasattr(X, "columns")
 
 
 def column_labels(frame: Any) -> list[Any]:
@@ -27,17 +29,34 @@ def select_columns(frame: Any, positions: Sequence[int]) -> Any:
     return frame.select([labels[i] for i in positions])
 
 
+def get_column(frame: Any, position: int) -> Any:
+    """One column of a frame, in the frame's own kind."""
+    if hasattr(frame, "iloc"):
+        return frame.iloc[:, position]
+    return frame.column(position) if hasattr(frame, "column") else frame.to_series(position)
+
+
 def take_rows(X: Any, rows: slice) -> Any:
-    """Rows of a frame, an array, a tensor or a list."""
+    """Rows of a frame, a column, an array, a tensor or a list."""
     return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
 
 
-def column_values(frame: Any, position: int) -> NDArray[Any]:
-    """One column as an array: of shape (n,), or (n, d) where its type has a fixed length."""
-    if hasattr(frame, "iloc"):
-        return np.asarray(frame.iloc[:, position])
-    column = frame.column(position) if hasattr(frame, "column") else frame.to_series(position)
-    return np.asarray(column.to_numpy())
+def frame_to_array(frame: Any) -> Any:
+    """Array of a frame of numbers, in the type that its columns have together.
+
+    scikit-learn would not see that type where it is not one of NumPy's.
+    """
+    if not hasattr(frame, "iloc"):
+        columns = [np.asarray(get_column(frame, i)) for i in range(frame.shape[1])]
+        return np.column_stack(columns) if columns else np.empty(frame.shape)
+    if all(isinstance(dtype, np.dtype) for dtype in frame.dtypes):
+        return frame
+    types = [getattr(dtype, "numpy_dtype", dtype) for dtype in frame.dtypes]
+    if not all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in types):
+        return frame
+    # as with arrays, what is no float is taken in float32
+    floats = [dtype for dtype in types if dtype.kind == "f"]
+    return frame.to_numpy(dtype=np.result_type(np.float32, *floats), na_value=np.nan)
 
 
 def is_empty(cell: Any) -> bool:
@@ -47,12 +66,23 @@ def is_empty(cell: Any) -> bool:
     return isinstance(cell, float | np.floating) and bool(np.isnan(cell))
 
 
-def holds_vectors(values: NDArray[Any]) -> bool:
-    """Whether the first cell that is not empty is a vector."""
-    if values.ndim > 1 or values.dtype != object:
-        return values.ndim > 1
-    first = next((cell for cell in values if not is_empty(cell)), None)
-    return isinstance(first, list | tuple) or getattr(first, "ndim", 0) > 0
+def first_filled(column: Any) -> Any:
+    """Return the first cell that is not empty; None where all are."""
+    for begin in range(0, len(column), SCAN_ROWS):
+        for cell in np.asarray(take_rows(column, slice(begin, begin + SCAN_ROWS))):
+            if not is_empty(cell) and not (np.ndim(cell) and all(map(is_empty, cell))):
+                return cell
+    return None
+
+
+def is_empty_column(column: Any) -> bool:
+    """Whether there is nothing in any cell."""
+    return first_filled(column) is None
+
+
+def is_vector(cell: Any) -> bool:
+    """Tell a cell that holds several numbers from one that holds one, or a string."""
+    return isinstance(cell, list | tuple) or getattr(cell, "ndim", 0) > 0
 
 
 @dataclass(frozen=True)
@@ -61,34 +91,33 @@ class VectorColumns:
 
     Attributes
     ----------
-    columns : list of ndarray of shape (n_samples,) or (n_samples, width)
-        The cells: vectors of one length a column, or empty where a row has none.
+    columns : list of column of length n_samples
+        Arrays of objects, or columns of a frame, whose cells are turned into arrays when they
+        are needed. A cell is a vector, of one length in a column, or empty.
     widths : list of int or None
         Length of the vectors of each column; None where all cells are empty.
     first_row : int
         What the first of these rows is called in messages.
     """
 
-    columns: list[NDArray[Any]]
+    columns: list[Any]
     widths: list[int | None]
     first_row: int = 0
 
     @classmethod
-    def from_columns(cls, columns: Sequence[NDArray[Any]]) -> "VectorColumns":
+    def from_columns(cls, columns: Sequence[Any]) -> "VectorColumns":
         """Look the widths up."""
-        return cls(list(columns), [_find_width(column) for column in columns])
+        firsts = [first_filled(column) for column in columns]
+        return cls(list(columns), [None if x is None else np.asarray(x).size for x in firsts])
 
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of rows and of columns of cells."""
         return len(self.columns[0]), len(self.columns)
 
-    def __len__(self) -> int:
-        return len(self.columns[0])
-
     def __getitem__(self, rows: slice) -> "VectorColumns":
-        first_row = self.first_row + rows.indices(len(self))[0]
-        return VectorColumns([column[rows] for column in self.columns], self.widths, first_row)
+        first_row = self.first_row + rows.indices(self.shape[0])[0]
+        return VectorColumns([take_rows(x, rows) for x in self.columns], self.widths, first_row)
 
     def to_matrix(self, size: int | None = None) -> NDArray[Any]:
         """Copy the cells to a matrix; an empty cell is NaN in all of its columns.
@@ -108,65 +137,97 @@ class VectorColumns:
             If the vectors of a column differ in length, or there is none to tell the length.
         """
         parts = []
-        for cells, width in zip(self.columns, self.widths, strict=True):
-            if width is None:
+        for column, width in zip(self.columns, self.widths, strict=True):
+            cells = np.asarray(column)
+            if width is None and cells.ndim == 1:
                 others = [w for w in self.widths if w is not None]
                 if size is None or len(others) < len(self.widths) - 1:
-                    raise ValueError("every cell is empty.")
+                    raise ValueError("every cell is empty, so that its width is not known.")
                 width = size - sum(others)
             parts.append(cells if cells.ndim > 1 else self._stack(cells, width))
         return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
-    def _stack(self, cells: NDArray[Any], width: int) -> NDArray[Any]:
-        present = np.array([not is_empty(cell) for cell in cells], dtype=bool)
-        vectors = [np.asarray(cells[row]) for row in np.flatnonzero(present)]
-        for row, vector in zip(np.flatnonzero(present), vectors, strict=True):
+    def _stack(self, cells: NDArray[Any], width: int | None) -> NDArray[Any]:
+        rows = [row for row, cell in enumerate(cells) if not is_empty(cell)]
+        vectors = [np.asarray(cells[row]) for row in rows]
+        for row, vector in zip(rows, vectors, strict=True):
             if vector.shape != (width,):
                 raise ValueError(
                     f"row {self.first_row + row} holds an array of shape {vector.shape}, where "
                     f"others have {(width,)}."
                 )
-        stacked = np.array(vectors) if vectors else np.empty((0, width), dtype=np.float32)
-        if stacked.dtype == object:
-            stacked = stacked.astype(np.float64)  # None inside a vector becomes NaN
-        if present.all():
-            return stacked
-        # that some rows are empty must not change the type of the others
-        dtype = stacked.dtype if stacked.dtype.kind == "f" else np.float32
-        matrix = np.full((len(cells), width), np.nan, dtype=dtype)
-        matrix[present] = stacked
+        # None inside a vector becomes NaN; a cell that says nothing does not decide the type
+        vectors = [v.astype(np.float64) if v.dtype == object else v for v in vectors]
+        kinds: set[np.dtype[Any]] = set()
+        for v in vectors:
+            if v.dtype not in kinds and not (v.dtype.kind == "f" and np.isnan(v).all()):
+                kinds.add(v.dtype)
+        dtype = np.result_type(*kinds) if kinds else np.dtype(np.float32)
+        if len(vectors) == len(cells):
+            return np.array(vectors, dtype=dtype)
+        dtype = dtype if dtype.kind == "f" else np.dtype(np.float32)  # as it would be in the end
+        matrix = np.full((len(cells), width or 0), np.nan, dtype=dtype)
+        if vectors:
+            matrix[rows] = vectors
         return matrix
 
 
-def _find_width(column: NDArray[Any]) -> int | None:
-    if column.ndim > 1:
-        return int(column.shape[1])
-    first = next((cell for cell in column if not is_empty(cell)), None)
-    return None if first is None else int(np.size(first))
-
-
 @dataclass(frozen=True)
-class FrameView:
-    """The columns of a frame that are one model's.
+class View:
+    """The features of one model, not yet read.
 
     Attributes
     ----------
-    name : str
+    matrix : array-like or VectorColumns, of shape (n_samples, n_features_v)
+        An array, a tensor, a frame or columns of vectors.
+    name : str or None
         Of the model.
-    matrix : frame or VectorColumns
-        With those columns alone.
     columns : list of str or None
-        Names of the columns of its matrix, where all have one.
+        Names of the columns of the matrix, where all have one.
+    prefix : bool
+        Whether the model's name comes before these in the stacked matrix.
     """
 
-    name: str
     matrix: Any
-    columns: list[str] | None
+    name: str | None = None
+    columns: list[str] | None = None
+    prefix: bool = True
+
+    def name_columns(self, name: str) -> list[str] | None:
+        """Names of the columns in the stacked matrix."""
+        if self.columns is None or not self.prefix:
+            return self.columns
+        return [f"{name}_{column}" for column in self.columns]
+
+
+def as_view(x: Any, name: str | None) -> View:
+    """One entry of a list or dictionary of matrices."""
+    if is_frame(x):
+        labels = column_labels(x)
+        if _vector_columns(x) or (len(labels) == 1 and is_empty_column(get_column(x, 0))):
+            columns = [get_column(x, i) for i in range(len(labels))]
+            return View(VectorColumns.from_columns(columns), name)
+        return View(x, name, labels if all(isinstance(label, str) for label in labels) else None)
+    if isinstance(x, list) and any(cell is None for cell in x):
+        cells = np.empty(len(x), dtype=object)
+        cells[:] = x
+        x = cells
+    return View(VectorColumns.from_columns([x]) if is_cell_column(x) else x, name)
+
+
+def is_cell_column(x: Any) -> bool:
+    """Tell a Series, or an array, of vectors or empty cells from other things."""
+    if is_frame(x) or not (hasattr(x, "to_numpy") or isinstance(x, np.ndarray)):
+        return False
+    if isinstance(x, np.ndarray) and (x.ndim != 1 or x.dtype != object):
+        return False
+    first = first_filled(x)
+    return first is None or is_vector(first)
 
 
 def find_frame_views(
     frame: Any, names: Sequence[str] | None, columns: Mapping[str, Sequence[Hashable]] | None
-) -> list[FrameView] | None:
+) -> list[View] | None:
     """Find the models' columns in a frame.
 
     Parameters
@@ -180,7 +241,7 @@ def find_frame_views(
 
     Returns
     -------
-    views : list of FrameView or None
+    views : list of View or None
         None where the columns of the frame are those of one stacked matrix.
 
     Raises
@@ -189,32 +250,67 @@ def find_frame_views(
         If columns are not there, or are not what they should be.
     """
     labels = column_labels(frame)
-    vectors = _vector_columns(frame)
     if columns is not None:
-        groups = {name: _find_labels(labels, columns[name], name) for name in columns}
-    elif getattr(frame.columns, "nlevels", 1) > 1:
-        groups = {}
+        return _find_groups(frame, labels, columns)
+    if getattr(frame.columns, "nlevels", 1) > 1:
+        tops: dict[Any, list[int]] = {}
         for i, label in enumerate(labels):
-            groups.setdefault(str(label[0]), []).append(i)
-    else:
-        groups = {
-            str(label): [i]
-            for i, label in enumerate(labels)
-            if names is None or str(label) in names
-        }
-        if not vectors and (names is None or len(groups) < len(names)):
-            return None
-        filled = [name for name, [i] in groups.items() if not _is_empty(frame, i)]
-        if filled and not vectors:
-            return None
-        for name in filled:
-            if groups[name][0] not in vectors:
-                raise ValueError(
-                    f"X has a vector in each cell of the columns {[labels[i] for i in vectors]}, "
-                    f"but not of {name!r}. Say which columns to take, such as views="
-                    f"{ {str(labels[i]): [labels[i]] for i in vectors} }."
-                )
-    return [_take_view(frame, labels, vectors, name, group) for name, group in groups.items()]
+            tops.setdefault(label[0], []).append(i)
+        return [
+            View(
+                select_columns(frame, positions),
+                str(top),
+                ["_".join(map(str, labels[i][1:])) for i in positions],
+            )
+            for top, positions in tops.items()
+        ]
+    return _find_cells(frame, labels, names)
+
+
+def _find_groups(
+    frame: Any, labels: list[Any], columns: Mapping[str, Sequence[Hashable]]
+) -> list[View]:
+    """Find views whose columns the user named."""
+    vectors = set(_vector_columns(frame))
+    positions = {label: i for i, label in enumerate(labels)}
+    views = []
+    for name, wanted in columns.items():
+        for label in wanted:
+            if label not in positions:
+                raise ValueError(f"view {name!r}: X has no column {label!r}.")
+            if len(positions) < len(labels) and labels.count(label) > 1:
+                raise ValueError(f"view {name!r}: X has more than one column {label!r}.")
+        group = [positions[label] for label in wanted]
+        found = [get_column(frame, i) for i in group] if len(group) == 1 or vectors else []
+        if vectors.intersection(group) or (len(group) == 1 and is_empty_column(found[0])):
+            views.append(_view_of_cells(found, name))
+        else:
+            are_named = all(isinstance(label, str) for label in wanted)
+            texts = [str(label) for label in wanted] if are_named else None
+            views.append(View(select_columns(frame, group), name, texts, prefix=False))
+    return views
+
+
+def _find_cells(frame: Any, labels: list[Any], names: Sequence[str] | None) -> list[View] | None:
+    """Find views of one column each, with a vector in each cell; None where there are none."""
+    vectors = _vector_columns(frame)
+    texts = [str(label) for label in labels]
+    if not vectors and (names is None or not set(names) <= set(texts)):
+        return None
+    # where no cell at all is filled, the names tell
+    wanted = [i for i in range(len(labels)) if names is None or texts[i] in names]
+    others = [i for i in wanted if i not in vectors and not is_empty_column(get_column(frame, i))]
+    if others and not vectors:
+        return None
+    if others:
+        raise ValueError(
+            f"X has a vector in each cell of the columns {[labels[i] for i in vectors]}, but not "
+            f"of {labels[others[0]]!r}. Say which columns to take, such as views="
+            f"{ {texts[i]: [labels[i]] for i in vectors} }."
+        )
+    if names is not None and not set(names) <= set(texts):
+        wanted = vectors  # what is missing is said with the names that there are
+    return [_view_of_cells([get_column(frame, i)], texts[i]) for i in wanted]
 
 
 def _vector_columns(frame: Any) -> list[int]:
@@ -224,42 +320,15 @@ def _vector_columns(frame: Any) -> list[int]:
         candidates = [i for i, dtype in enumerate(frame.dtypes) if dtype.kind == "O"]
     else:
         first = take_rows(frame, slice(0, 1))
-        found = [column_values(first, i) for i in range(n_columns)]
-        candidates = [i for i in range(n_columns) if found[i].ndim > 1 or found[i].dtype == object]
-    return [i for i in candidates if holds_vectors(column_values(frame, i))]
+        cells = [np.asarray(get_column(first, i)) for i in range(n_columns)]
+        candidates = [i for i in range(n_columns) if cells[i].ndim > 1 or cells[i].dtype == object]
+    return [i for i in candidates if is_vector(first_filled(get_column(frame, i)))]
 
 
-def _is_empty(frame: Any, position: int) -> bool:
-    """Whether no cell of the column holds anything."""
-    values = column_values(frame, position)
-    if values.ndim > 1 or values.dtype.kind not in "fO":
-        return False
-    return all(is_empty(cell) for cell in values)
-
-
-def _find_labels(labels: list[Any], wanted: Sequence[Hashable], name: str) -> list[int]:
-    """Positions of the wanted labels."""
-    positions = {label: i for i, label in enumerate(labels)}
-    for label in wanted:
-        if label not in positions:
-            raise ValueError(f"view {name!r}: X has no column {label!r}.")
-        if len(positions) < len(labels) and labels.count(label) > 1:
-            raise ValueError(f"view {name!r}: X has more than one column {label!r}.")
-    return [positions[label] for label in wanted]
-
-
-def _take_view(
-    frame: Any, labels: list[Any], vectors: list[int], name: str, group: list[int]
-) -> FrameView:
-    own = [labels[i] for i in group]
-    texts = ["_".join(map(str, x)) if isinstance(x, tuple) else x for x in own]
-    is_named = all(isinstance(text, str) for text in texts)
-    is_missing = len(group) == 1 and _is_empty(frame, group[0])
-    if not is_missing and not any(i in vectors for i in group):
-        return FrameView(name, select_columns(frame, group), texts if is_named else None)
-    matrix = VectorColumns.from_columns([column_values(frame, i) for i in group])
-    if not is_named or None in matrix.widths:
-        return FrameView(name, matrix, None)
-    widths = [range(width or 0) for width in matrix.widths]
-    columns = [f"{x}_{i}" for x, width in zip(texts, widths, strict=True) for i in width]
-    return FrameView(name, matrix, columns)
+def _view_of_cells(columns: list[Any], name: str | None) -> View:
+    """View of columns of vectors; its columns are numbered, where their number is known."""
+    matrix = VectorColumns.from_columns(columns)
+    known = [width for width in matrix.widths if width is not None]
+    if len(known) < len(matrix.widths):
+        return View(matrix, name)
+    return View(matrix, name, [str(i) for i in range(sum(known))])

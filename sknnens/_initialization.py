@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
+from sknnens._views import column_slices
+
 # Components are whitened down to this size, relative to the largest; what is smaller is rounding.
 SMALLEST_WHITENED = 1e-5
 
@@ -68,15 +70,10 @@ def choose_width(n_components: int | None, n_samples: int, sizes: Sequence[int])
     return n_components
 
 
-def stack_units(
-    units: Sequence[NDArray[Any]],
-    view_weights: Sequence[float],
-    present: NDArray[np.bool_],
-    *,
-    means: NDArray[Any] | None = None,
-    dtype: Any = np.float64,
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Put weighted, normalised views side by side.
+def mean_columns(
+    units: Sequence[NDArray[Any]], view_weights: Sequence[float], present: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Mean of each column of the weighted views side by side, over the rows that are there.
 
     Parameters
     ----------
@@ -85,28 +82,47 @@ def stack_units(
     view_weights : sequence of float
         One a view.
     present : ndarray of shape (n_samples, n_views)
-        Which rows have which views. Where one is not there, its columns are put at their mean.
-    means : ndarray of shape (n_features,), default=None
-        Mean of each column; None takes that of the rows that are there.
+        Which rows have which views.
+
+    Returns
+    -------
+    means : ndarray of shape (n_features,)
+    """
+    means = [
+        w * x.mean(axis=0, where=here[:, None], dtype=np.float64)
+        for x, w, here in zip(units, view_weights, present.T, strict=True)
+    ]
+    return np.concatenate(means)
+
+
+def stack_units(
+    units: Sequence[NDArray[Any]],
+    view_weights: Sequence[float],
+    present: NDArray[np.bool_],
+    means: NDArray[Any],
+    dtype: Any = np.float64,
+) -> NDArray[Any]:
+    """Put weighted, normalised views side by side, and means where a row lacks a view.
+
+    Parameters
+    ----------
+    units, view_weights, present
+        As in `mean_columns`.
+    means : ndarray of shape (n_features,)
+        Mean of each column.
     dtype : dtype, default=float64
         Of the result.
 
     Returns
     -------
     stacked : ndarray of shape (n_samples, n_features)
-    means : ndarray of shape (n_features,)
-        In float64.
     """
-    stops = np.cumsum([x.shape[1] for x in units])
-    stacked = np.empty((len(units[0]), stops[-1]), dtype=dtype)
-    found = np.empty(stops[-1]) if means is None else means
-    for x, weight, here, stop in zip(units, view_weights, present.T, stops, strict=True):
-        columns = slice(stop - x.shape[1], stop)
+    stacked = np.empty((len(present), len(means)), dtype=dtype)
+    slices = column_slices([x.shape[1] for x in units])
+    for x, weight, here, columns in zip(units, view_weights, present.T, slices, strict=True):
         part = np.multiply(x, weight, out=stacked[:, columns])
-        if means is None:
-            found[columns] = part.mean(axis=0, where=here[:, None], dtype=np.float64)
-        part[~here] = found[columns]
-    return stacked, found
+        part[~here] = means[columns]
+    return stacked
 
 
 def fit_projection(

@@ -3,33 +3,26 @@
 import mmap
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array
 
-from sknnens._checks import (
-    check_rows,
-    check_same_lengths,
-    check_same_sizes,
-    check_view_count,
-    check_view_sum,
-    count_rows,
-)
-from sknnens._frames import is_frame, select_columns, take_rows
+from sknnens._checks import check_rows, check_same_sizes, check_view_count, check_view_sum
+from sknnens._frames import View, is_frame, select_columns, take_rows
 from sknnens._views import (
-    FLOAT_DTYPES,
-    Parts,
     as_native,
     check_form,
     check_layout,
+    column_slices,
     default_names,
-    find_parts,
+    find_views,
     label_views,
-    read_parts,
+    prepare_views,
+    read_matrix,
 )
 
 CHUNK_BYTES = 2**23  # of the stacked matrix that are in memory together
@@ -89,45 +82,68 @@ def stack_views(
     """
     layout = check_layout(views)
     check_form(X, layout)
-    parts = find_parts(X, layout) or _split_matrix(X, layout.sizes)
-    names = parts.names or layout.names
-    n_views = len(parts.matrices)
+    found = find_views(X, layout) or _split_matrix(X, layout.sizes)
+    given = [view.name for view in found if view.name is not None]
+    names = given or layout.names
     if layout.sizes is not None:
-        check_view_count(n_views, len(layout.sizes), "views says")
-    check_same_lengths(parts.matrices)
-    labels = label_views(names or default_names(n_views))
+        check_view_count(X, len(found), len(layout.sizes), "views says")
+    labels = label_views(names or default_names(len(found)))
+    source = _Source(prepare_views(found, labels), labels, layout.sizes)
     if out is None:
-        arrays = read_parts(parts, labels)
-    else:
-        arrays = read_parts(_take_rows(parts, slice(0, 1)), labels)
-    sizes = [x.shape[1] for x in arrays]
-    if layout.sizes is not None:
-        check_same_sizes(arrays, layout.sizes, labels, "views says")
-    if out is None:
-        check_rows(arrays, labels, allow_missing=True)
+        arrays = source.read()
+        sizes = [x.shape[1] for x in arrays]
         stacked = _side_by_side(arrays, np.result_type(*arrays))
     else:
-        stacked = _stack_to_file(parts, labels, sizes, np.result_type(*arrays), Path(out))
+        arrays = source.read(slice(0, 1))
+        sizes = [x.shape[1] for x in arrays]
+        stacked = _write(replace(source, sizes=sizes), np.result_type(*arrays), Path(out))
     return stacked, sizes if names is None else dict(zip(names, sizes, strict=True))
 
 
-def _split_matrix(X: Any, sizes: Sequence[int] | None) -> Parts:
+@dataclass(frozen=True)
+class _Source:
+    """Matrices of all views, whose rows are read when they are asked for.
+
+    Attributes
+    ----------
+    matrices : list of array-like or VectorColumns
+        As prepared.
+    labels : list of str
+        What messages call them.
+    sizes : list of int or None
+        Their widths, where they are known.
+    """
+
+    matrices: list[Any]
+    labels: list[str]
+    sizes: list[int] | None
+
+    def read(self, rows: slice | None = None) -> list[NDArray[Any]]:
+        """Return some rows, checked, one array a view; None reads all."""
+        taken = self.matrices if rows is None else [take_rows(x, rows) for x in self.matrices]
+        known: Sequence[int | None] = self.sizes or [None] * len(taken)
+        arrays = [
+            read_matrix(x, label, size=size)
+            for x, label, size in zip(taken, self.labels, known, strict=True)
+        ]
+        if self.sizes is not None:
+            check_same_sizes(arrays, self.sizes, self.labels, "views says")
+        first_row = 0 if rows is None else rows.start
+        check_rows(arrays, self.labels, allow_missing=True, first_row=first_row)
+        return arrays
+
+
+def _split_matrix(X: Any, sizes: Sequence[int] | None) -> list[View]:
     """Split a matrix that is not read yet."""
-    X = as_native(X)
-    if not hasattr(X, "shape"):
-        X = check_array(X, dtype=FLOAT_DTYPES, ensure_all_finite=False)
-    if sizes is None:
-        return Parts([X])
+    if not is_frame(X):
+        X = as_native(X)
+    if sizes is None or not hasattr(X, "shape") or len(X.shape) != 2:
+        return [View(X)]
     check_view_sum(sizes, X.shape[1])
-    stops = np.cumsum(sizes).tolist()
-    ranges = [range(stop - size, stop) for stop, size in zip(stops, sizes, strict=True)]
     if is_frame(X):
-        return Parts([select_columns(X, columns) for columns in ranges])
-    return Parts([X[:, columns.start : columns.stop] for columns in ranges])
-
-
-def _take_rows(parts: Parts, rows: slice) -> Parts:
-    return Parts([take_rows(x, rows) for x in parts.matrices])
+        ranges = [range(X.shape[1])[columns] for columns in column_slices(sizes)]
+        return [View(select_columns(X, columns)) for columns in ranges]
+    return [View(X[:, columns]) for columns in column_slices(sizes)]
 
 
 def _side_by_side(arrays: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:
@@ -136,14 +152,14 @@ def _side_by_side(arrays: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:
     return np.concatenate(arrays, axis=1, out=stacked)
 
 
-def _stack_to_file(
-    parts: Parts, labels: Sequence[str], sizes: Sequence[int], dtype: np.dtype[Any], path: Path
-) -> NDArray[Any]:
+def _write(source: _Source, dtype: np.dtype[Any], path: Path) -> NDArray[Any]:
     """Write the matrices side by side, and open the file.
 
     The rows go to a file of another name in the same folder, which is renamed when it is whole.
     """
-    shape = (count_rows(parts.matrices[0]), sum(sizes))
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"out={str(path)!r} must be the name of a file in a folder that is there.")
+    shape = (source.matrices[0].shape[0], sum(source.sizes or ()))
     step = max(1, CHUNK_BYTES // (shape[1] * dtype.itemsize))
     partial = path.with_name(f"{path.name}.{uuid4().hex[:8]}.partial")
     try:
@@ -151,14 +167,11 @@ def _stack_to_file(
             header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             for begin in range(0, shape[0], step):
-                chunk = _take_rows(parts, slice(begin, begin + step))
-                arrays = read_parts(chunk, labels)
-                check_same_sizes(arrays, sizes, labels, "the first row has")
-                check_rows(arrays, labels, allow_missing=True, first_row=begin)
+                arrays = source.read(slice(begin, begin + step))
                 if np.result_type(dtype, *arrays) != dtype:  # cells may be of several types
-                    return _stack_to_file(parts, labels, sizes, arrays[0].dtype, path)
+                    return _write(source, np.dtype(np.float64), path)
                 file.write(_side_by_side(arrays, dtype).data)
-                for x in chunk.matrices:
+                for x in source.matrices:
                     _release_pages(x)
             file.flush()
             os.fsync(file.fileno())

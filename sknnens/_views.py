@@ -1,8 +1,11 @@
 """Input forms: one stacked matrix, or one matrix a model, to one array a view."""
 
 import os
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from numbers import Integral
 from typing import Any
 
@@ -14,9 +17,15 @@ from sklearn.utils import check_array
 from sknnens._checks import check_same_lengths, check_view_sum
 from sknnens._frames import (
     VectorColumns,
+    View,
+    as_view,
+    column_labels,
     find_frame_views,
-    holds_vectors,
+    first_filled,
+    frame_to_array,
+    is_cell_column,
     is_frame,
+    is_vector,
 )
 
 FLOAT_DTYPES = [np.float32, np.float64]  # in this order float16 becomes float32
@@ -60,20 +69,28 @@ def check_layout(views: Any) -> Layout:
     """
     if views is None:
         return Layout()
+    if isinstance(views, str | set | frozenset) or len(views) == 0:
+        raise _bad_views(views)
     names = check_names(views) if isinstance(views, Mapping) else None
     values = list(views.values() if isinstance(views, Mapping) else views)
-    if not values or isinstance(views, str):
-        raise _bad_views(views)
     if not any(isinstance(v, str) or hasattr(v, "__len__") for v in values):
         if any(not isinstance(v, Integral) or v < 1 for v in values):
+            hint = "" if names is None else " The label of a column is given in a list."
             raise ValueError(
-                f"views must hold positive integers, the width of each view, got {views}."
+                f"views must hold positive integers, the width of each view, got {views}.{hint}"
             )
         return Layout(names, sizes=[int(v) for v in values])
-    columns = [[v] if isinstance(v, str) else v for v in values]
-    if names is None or any(not hasattr(v, "__len__") or len(v) == 0 for v in columns):
+    groups = [[v] if isinstance(v, str) else v for v in values]
+    if names is None or any(
+        isinstance(v, Mapping | set | frozenset) or not hasattr(v, "__len__") or len(v) == 0
+        for v in groups
+    ):
         raise _bad_views(views)
-    return Layout(names, columns={k: list(v) for k, v in zip(names, columns, strict=True)})
+    columns = {name: list(v) for name, v in zip(names, groups, strict=True)}
+    for label, count in Counter(chain(*columns.values())).items():
+        if count > 1:
+            raise ValueError(f"views names the column {label!r} {count} times.")
+    return Layout(names, columns=columns)
 
 
 def _bad_views(views: Any) -> TypeError:
@@ -117,47 +134,7 @@ def check_form(X: Any, layout: Layout) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Parts:
-    """One matrix a view, not yet read.
-
-    Attributes
-    ----------
-    matrices : list of array-like
-        Arrays, tensors, frames or `VectorColumns`.
-    names : list of str or None
-        Names of the views, where the form has some.
-    columns : list of (list of str or None), or None
-        For each view, names of its columns, where the form has some.
-    """
-
-    matrices: list[Any]
-    names: list[Any] | None = None
-    columns: list[list[str] | None] | None = None
-
-    def in_order(self, wanted: Sequence[str] | None) -> "Parts":
-        """Take the named views, in the wanted order; None takes all."""
-        assert self.names is not None
-        assert self.columns is not None
-        names = check_names(self.names)
-        wanted = names if wanted is None else wanted
-        for name in wanted:
-            if name not in names:
-                raise ValueError(f"X has no view {name!r}, only {names}.")
-        order = [names.index(name) for name in wanted]
-        return Parts(
-            [self.matrices[i] for i in order], list(wanted), [self.columns[i] for i in order]
-        )
-
-    @property
-    def column_names(self) -> list[str] | None:
-        """Names of the columns of the stacked matrix, where all have one."""
-        if self.columns is None or any(names is None for names in self.columns):
-            return None
-        return [name for names in self.columns for name in names or ()]
-
-
-def find_parts(X: Any, layout: Layout) -> Parts | None:
+def find_views(X: Any, layout: Layout) -> list[View] | None:
     """Find the matrix of each model.
 
     Parameters
@@ -169,7 +146,7 @@ def find_parts(X: Any, layout: Layout) -> Parts | None:
 
     Returns
     -------
-    parts : Parts or None
+    views : list of View or None
         None where `X` is one matrix.
 
     Raises
@@ -178,26 +155,44 @@ def find_parts(X: Any, layout: Layout) -> Parts | None:
         If `X` does not have the columns or the views of `layout`.
     """
     if is_frame(X):
-        views = find_frame_views(X, layout.names, layout.columns)
-        if views is None:
+        found = find_frame_views(X, layout.names, layout.columns)
+        if found is None:
+            for name in (layout.names or ()) if layout.sizes else ():
+                if name in column_labels(X):
+                    raise ValueError(
+                        f"views gives widths, but {name!r} is the label of a column of X. Give "
+                        "lists of labels instead."
+                    )
             return None
-        found = Parts(
-            [v.matrix for v in views], [v.name for v in views], [v.columns for v in views]
-        )
     elif isinstance(X, Mapping) and not hasattr(X, "shape"):  # a sparse matrix may be one
         if not X:
             raise ValueError("X holds no matrix.")
-        found = Parts(list(X.values()), list(X), [None] * len(X))
+        found = [as_view(x, str(name)) for name, x in X.items()]
     elif is_view_list(X):
-        return Parts(list(X))
-    elif _is_vector_column(X):
-        return Parts([X])
-    elif isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] and holds_vectors(X[:, 0]):
+        return [as_view(x, None) for x in X]
+    elif is_cell_column(X) and len(X):
+        return [as_view(X, None)]
+    elif isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 2:
         # what some of scikit-learn's tools make of a frame with vectors in its cells
-        return Parts([VectorColumns.from_columns([column]) for column in np.asarray(X).T])
+        is_cells = any(is_vector(first_filled(column)) for column in X.T)
+        return [as_view(column, None) for column in X.T] if is_cells else None
     else:
         return None
-    return found.in_order(layout.names)
+    return _in_order(found, layout.names)
+
+
+def _in_order(views: list[View], wanted: Sequence[str] | None) -> list[View]:
+    """Take the wanted views by name, in their order; None takes all."""
+    names = check_names(view.name for view in views)
+    if wanted is None:
+        return views
+    for name in wanted:
+        if name not in names:
+            hint = ""
+            if list(wanted) == default_names(len(wanted)):
+                hint = " The learner was fitted on views without names: give them in a list."
+            raise ValueError(f"X has no view {name!r}, only {names}.{hint}")
+    return [views[names.index(name)] for name in wanted]
 
 
 def is_view_list(X: Any) -> bool:
@@ -215,7 +210,7 @@ def is_view_list(X: Any) -> bool:
     is_list : bool
         True where an entry of a list or tuple has two axes or more, or a vector in each cell.
     """
-    return isinstance(X, list | tuple) and any(_n_axes(x) >= 2 or _is_vector_column(x) for x in X)
+    return isinstance(X, list | tuple) and any(_n_axes(x) >= 2 or is_cell_column(x) for x in X)
 
 
 def _n_axes(x: Any) -> int:
@@ -225,15 +220,33 @@ def _n_axes(x: Any) -> int:
         return 0
 
 
-def _is_vector_column(x: Any) -> bool:
-    """Tell a Series or array with a vector in each cell from a row of numbers."""
-    if isinstance(x, np.ndarray):
-        return x.ndim == 1 and holds_vectors(x)
-    return hasattr(x, "to_numpy") and not is_frame(x) and holds_vectors(_get_cells(x))
+def prepare_views(views: Sequence[View], labels: Sequence[str]) -> list[Any]:
+    """Matrices of all views, not yet read, of which it is sure that they have the same rows.
 
+    Parameters
+    ----------
+    views : sequence of View
+        As found in what the user gave.
+    labels : sequence of str
+        What messages call them.
 
-def _get_cells(x: Any) -> NDArray[Any]:
-    return np.asarray(x.to_numpy() if hasattr(x, "to_numpy") else x)
+    Returns
+    -------
+    matrices : list of array-like or VectorColumns
+        All with two axes.
+    """
+    matrices = []
+    for view, label in zip(views, labels, strict=True):
+        with label_errors(label):
+            x = view.matrix
+            if not isinstance(x, VectorColumns) and not is_frame(x):
+                x = as_native(x)
+            if len(getattr(x, "shape", ())) != 2:
+                check_array(x, dtype=None, ensure_all_finite=False)  # says what is wrong with it
+                x = np.asarray(x)
+        matrices.append(x)
+    check_same_lengths(matrices)
+    return matrices
 
 
 def read_matrix(
@@ -243,8 +256,8 @@ def read_matrix(
 
     Parameters
     ----------
-    x : array-like of shape (n_samples, n_features_v)
-        An array, a tensor, a frame, a `VectorColumns`, or a Series with a vector in each cell.
+    x : array-like or VectorColumns, of shape (n_samples, n_features_v)
+        As prepared.
     label : str
         What messages call it.
     size : int, default=None
@@ -259,61 +272,35 @@ def read_matrix(
     x : ndarray of shape (n_samples, n_features_v)
         float32 or float64, which may share memory with what was given. It may hold NaN.
     """
-    try:
-        if _is_vector_column(x):
-            x = VectorColumns.from_columns([_get_cells(x)])
-        if isinstance(x, VectorColumns):
-            x = x.to_matrix(size)
+    with label_errors(label):
         array: NDArray[Any] = check_array(
-            as_native(x),
+            x.to_matrix(size) if isinstance(x, VectorColumns) else as_native(x),
             dtype=FLOAT_DTYPES,
             ensure_all_finite=False,
             estimator=estimator,
             ensure_min_samples=min_samples,
         )
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{label}: {error}") from error
     return array
 
 
-def read_parts(
-    parts: Parts,
-    labels: Sequence[str],
-    *,
-    sizes: Sequence[int] | None = None,
-    estimator: Any = None,
-    min_samples: int = 1,
-) -> list[NDArray[Any]]:
-    """Turn the matrices of all models into arrays of one float type.
+@contextmanager
+def label_errors(label: str) -> Iterator[None]:
+    """Put the name of a view before the message of an error about it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{label}: {error}") from error
 
-    Parameters
-    ----------
-    parts : Parts
-        As found in what the user gave.
-    labels : sequence of str
-        What messages call the views.
-    sizes : sequence of int, default=None
-        Widths of the views, where they are known.
-    estimator, min_samples
-        As in `read_matrix`.
 
-    Returns
-    -------
-    arrays : list of ndarray of shape (n_samples, n_features_v)
-        All float32 or all float64. No copy is made of a matrix that is so already.
-    """
-    known: Sequence[int | None] = [None] * len(labels) if sizes is None else sizes
-    arrays = [
-        read_matrix(x, label, size=size, estimator=estimator, min_samples=min_samples)
-        for x, label, size in zip(parts.matrices, labels, known, strict=True)
-    ]
-    check_same_lengths(arrays)
+def join_types(arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Bring arrays to the type that they have together, without a copy of those that have it."""
     dtype = np.result_type(*arrays)
     return [x.astype(dtype, copy=False) for x in arrays]
 
 
 def as_native(x: Any) -> Any:
-    """Let pass what can become an array; numbers of the other byte order are turned.
+    """Let pass what can become an array, with a type that scikit-learn can see.
 
     Parameters
     ----------
@@ -332,18 +319,6 @@ def as_native(x: Any) -> Any:
     ValueError
         If it has three axes or more.
     """
-    if isinstance(x, torch.Tensor):
-        needed = {
-            "detach()": x.requires_grad,
-            "cpu()": x.device.type != "cpu",
-            "float()": x.dtype == torch.bfloat16,
-        }
-        if any(needed.values()):
-            calls = "".join(f".{call}" for call, is_needed in needed.items() if is_needed)
-            raise TypeError(
-                f"A tensor of type {x.dtype} on {x.device} with requires_grad={x.requires_grad} "
-                f"cannot be read as an array: call {calls} on it first."
-            )
     if isinstance(x, Mapping | Iterator | set) and not hasattr(x, "shape"):
         raise TypeError(
             "Expected one matrix, or a list, tuple or dictionary of matrices, got "
@@ -356,15 +331,46 @@ def as_native(x: Any) -> Any:
         )
     if hasattr(x, "collect") and not hasattr(x, "shape"):
         raise TypeError(f"Expected data in memory, got {type(x).__name__}: call .collect() on it.")
+    if isinstance(x, torch.Tensor):
+        x = _as_array(x)
+    elif is_frame(x):
+        x = frame_to_array(x)
+    elif isinstance(x, list | tuple) or (hasattr(x, "__array__") and not hasattr(x, "dtype")):
+        try:
+            x = np.asarray(x)
+        except ValueError:  # ragged: check_array says so in its own words
+            return x
     if getattr(x, "ndim", 0) > 2:
         raise ValueError(
-            f"Found array with dim {x.ndim}, of shape {tuple(x.shape)}, expected <= 2. Where the "
-            "first axis counts the models, put them side by side: X, views = stack_views(list(X))."
+            f"Found array with dim {x.ndim}, of shape {x.shape}, expected <= 2. Where the first "
+            "axis counts the models, put them side by side: X, views = stack_views(list(X))."
         )
     # scikit-learn takes another byte order for another type, and would make float32 of it
     if isinstance(x, np.ndarray) and x.dtype.kind == "f" and not x.dtype.isnative:
         return x.astype(x.dtype.newbyteorder("="))
     return x
+
+
+def _as_array(x: torch.Tensor) -> NDArray[Any]:
+    needed = {
+        "detach()": x.requires_grad,
+        "cpu()": x.device.type != "cpu",
+        "float()": x.dtype == torch.bfloat16,
+    }
+    if any(needed.values()):
+        calls = "".join(f".{call}" for call, is_needed in needed.items() if is_needed)
+        raise TypeError(
+            f"A tensor of type {x.dtype} on {x.device} with requires_grad={x.requires_grad} "
+            f"cannot be read as an array: call {calls} on it first."
+        )
+    array: NDArray[Any] = x.numpy()
+    return array
+
+
+def column_slices(sizes: Sequence[int]) -> list[slice]:
+    """Where views of these widths are in the stacked matrix."""
+    stops = np.cumsum(sizes).tolist()
+    return [slice(stop - size, stop) for stop, size in zip(stops, sizes, strict=True)]
 
 
 def split_views(X: NDArray[Any], sizes: Sequence[int] | None) -> list[NDArray[Any]]:
@@ -385,5 +391,4 @@ def split_views(X: NDArray[Any], sizes: Sequence[int] | None) -> list[NDArray[An
     if sizes is None:
         return [X]
     check_view_sum(sizes, X.shape[1])
-    stops = np.cumsum(sizes)
-    return [X[:, stop - size : stop] for stop, size in zip(stops, sizes, strict=True)]
+    return [X[:, columns] for columns in column_slices(sizes)]

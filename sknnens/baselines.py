@@ -16,13 +16,13 @@ from sklearn.base import _fit_context
 from sklearn.preprocessing import normalize as normalize_rows
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from sknnens._base import ViewsTransformer
-from sknnens._batching import unit_rows
+from sknnens._batching import CHUNK_ROWS, unit_rows
 from sknnens._checks import find_missing
 from sknnens._device import resolve_precision, to_numpy
-from sknnens._initialization import choose_width, fit_projection, stack_units
+from sknnens._initialization import choose_width, fit_projection, mean_columns, stack_units
+from sknnens._views import column_slices
 
 __all__ = ["GCCA", "Average", "Concatenation", "ConcatenationPCA", "SingleModel"]
 
@@ -30,12 +30,11 @@ __all__ = ["GCCA", "Average", "Concatenation", "ConcatenationPCA", "SingleModel"
 class _Baseline(ViewsTransformer):
     """Normalised views in, one matrix out."""
 
-    normalize: bool
+    normalize: bool = True
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "views": ["array-like", Mapping, None],
         "missing_views": [StrOptions({"error", "mask"})],
-        "normalize": ["boolean"],
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -83,7 +82,6 @@ class _Baseline(ViewsTransformer):
         ValueError, TypeError
             If `X` does not have the views of `fit`, or is not finite.
         """
-        check_is_fitted(self)
         arrays = self._read_to_transform(X)
         units, present = _unit_views(arrays)
         rows = self._map(units, present, self.view_weights_[self.view_weights_ > 0])
@@ -123,8 +121,6 @@ class SingleModel(_Baseline):
         Which model, by its number or its name.
     missing_views : {"error", "mask"}, default="error"
         Whether other models' features may be missing. A sample that lacks this one is an error.
-    normalize : bool, default=True
-        Whether the rows have length 1.
 
     Attributes
     ----------
@@ -160,12 +156,10 @@ class SingleModel(_Baseline):
         *,
         view: int | str = 0,
         missing_views: str = "error",
-        normalize: bool = True,
     ) -> None:
         self.views = views
         self.view = view
         self.missing_views = missing_views
-        self.normalize = normalize
 
     def _weigh(self, names: Sequence[str]) -> NDArray[np.float64]:
         view = self.view
@@ -177,7 +171,7 @@ class SingleModel(_Baseline):
                 f"{len(names) - 1}."
             )
         weights = np.zeros(len(names))
-        weights[view] = 1
+        weights[int(view)] = 1
         return weights
 
     def _learn(
@@ -197,6 +191,7 @@ class _WeightedBaseline(_Baseline):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **_Baseline._parameter_constraints,
         "view_weights": ["array-like", Mapping, None],
+        "normalize": ["boolean"],
     }
     view_weights: ArrayLike | Mapping[str, float] | None
 
@@ -324,16 +319,13 @@ class Concatenation(_WeightedBaseline):
     def _learn(
         self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
     ) -> dict[str, Any]:
-        _, mean = stack_units(units, weights.tolist(), present, dtype=units[0].dtype)
-        return {"mean_": mean.astype(units[0].dtype), "_n_features_out": len(mean)}
+        mean = mean_columns(units, weights.tolist(), present)
+        return {"mean_": mean, "_n_features_out": len(mean)}
 
     def _map(
         self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
     ) -> NDArray[Any]:
-        stacked, _ = stack_units(
-            units, weights.tolist(), present, means=self.mean_, dtype=units[0].dtype
-        )
-        return stacked
+        return stack_units(units, weights.tolist(), present, self.mean_, units[0].dtype)
 
 
 class _Projection(_WeightedBaseline):
@@ -342,11 +334,19 @@ class _Projection(_WeightedBaseline):
     def _map(
         self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
     ) -> NDArray[Any]:
-        stacked, _ = stack_units(
-            units, weights.tolist(), present, means=self.mean_, dtype=units[0].dtype
-        )
-        stacked -= self.mean_.astype(stacked.dtype)
-        return np.asarray(stacked @ self.components_.T.astype(stacked.dtype))
+        dtype = units[0].dtype
+        stacked = stack_units(units, weights.tolist(), present, self.mean_, dtype)
+        stacked -= self.mean_.astype(dtype)
+        components = self.components_.T.astype(dtype)
+        rows = np.empty((len(stacked), components.shape[1]), dtype=dtype)
+        size = CHUNK_ROWS["cpu"]
+        for begin in range(0, len(rows), size):
+            # of one size, the last one padded: a product rounds differently for other sizes
+            chunk = np.zeros((size, stacked.shape[1]), dtype=dtype)
+            part = stacked[begin : begin + size]
+            chunk[: len(part)] = part
+            rows[begin : begin + size] = (chunk @ components)[: len(part)]
+        return rows
 
 
 class ConcatenationPCA(_Projection):
@@ -360,7 +360,8 @@ class ConcatenationPCA(_Projection):
     views : sequence of int, or mapping, default=None
         As in :class:`~sknnens.EnsembleRepresentationLearner`.
     n_components : int, default=None
-        Number of components. None takes the width of the widest view.
+        Number of components. None takes the width of the widest view, or the number of
+        samples where that is smaller.
     whiten_exponent : float, default=0.5
         0 is plain PCA, 1 whitens, 0.5 is half-way.
     view_weights : array-like of shape (n_views,), or mapping from name to weight, default=None
@@ -434,7 +435,8 @@ class ConcatenationPCA(_Projection):
     ) -> dict[str, Any]:
         width = choose_width(self.n_components, len(present), [x.shape[1] for x in units])
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        stacked, _ = stack_units(units, weights.tolist(), present)
+        means = mean_columns(units, weights.tolist(), present)
+        stacked = stack_units(units, weights.tolist(), present, means)
         mean, components = fit_projection(stacked, width, self.whiten_exponent, seed)
         return {"mean_": mean, "components_": components, "_n_features_out": width}
 
@@ -451,7 +453,8 @@ class GCCA(_Projection):
     views : sequence of int, or mapping, default=None
         As in :class:`~sknnens.EnsembleRepresentationLearner`.
     n_components : int, default=None
-        Number of coordinates. None takes the width of the widest view.
+        Number of coordinates. None takes the width of the widest view, or the number of
+        samples where that is smaller.
     ridge : float, default=1.0
         Regularisation, as a multiple of the mean eigenvalue of a view's covariance.
     view_weights : array-like of shape (n_views,), or mapping from name to weight, default=None
@@ -528,12 +531,14 @@ class GCCA(_Projection):
     ) -> dict[str, Any]:
         sizes = [x.shape[1] for x in units]
         width = choose_width(self.n_components, len(present), sizes)
-        stacked, mean = stack_units(units, [1.0] * len(units), present)
+        ones = [1.0] * len(units)
+        mean = mean_columns(units, ones, present)
+        stacked = stack_units(units, ones, present, mean)
         stacked -= mean
         products = stacked.T @ stacked  # (D, D)
         blocks = []
-        for weight, stop, size in zip(weights, np.cumsum(sizes), sizes, strict=True):
-            block = products[stop - size : stop, stop - size : stop]
+        for weight, columns, size in zip(weights, column_slices(sizes), sizes, strict=True):
+            block = products[columns, columns]
             ridge = self.ridge * np.trace(block) / size
             blocks.append((block + (ridge or 1.0) * np.eye(size)) / weight)
         # the coordinates are `stacked @ vectors`, up to their scale

@@ -19,6 +19,8 @@ def is_split(name: str) -> bool:
     """Whether scikit-learn's tools split the form of this name by its samples."""
     if name.startswith(("list", "tuple", "dict")):
         return False  # a list they take for a list of samples
+    if name in ("stacked, lists", "list of nested lists"):
+        return False
     return IS_NEW_SKLEARN or not ("pyarrow" in name or name == "stacked, tensor")
 
 
@@ -33,7 +35,10 @@ class Form:
 
 
 def in_every_form(views: dict[str, np.ndarray]) -> dict[str, Form]:
-    """Return the forms by name, for float32 views whose numbers float16 can hold."""
+    """Return the forms by name; a row of NaN is an empty cell where there are cells.
+
+    The numbers must be such that float16 holds them, where they are float32.
+    """
     sizes = [x.shape[1] for x in views.values()]
     arrays = list(views.values())
     X = np.hstack(arrays)
@@ -42,69 +47,85 @@ def in_every_form(views: dict[str, np.ndarray]) -> dict[str, Form]:
     named_sizes = dict(zip(views, sizes, strict=True))
     flat = pd.DataFrame(X, columns=labels)
     shuffled = flat[labels[::-1]].assign(label=0, text="a")  # columns that are nobody's
-    tuples = [tuple(label.split("_")) for label in labels]
-    cells = pd.DataFrame({name: list(x) for name, x in views.items()})
+    multi = flat.set_axis(pd.MultiIndex.from_tuples([tuple(c.split("_")) for c in labels]), axis=1)
+    cells = pd.DataFrame({name: _cells(x) for name, x in views.items()})
+    lists = pd.DataFrame({name: _cells(x, list) for name, x in views.items()})
+    arrow, fixed = _arrow(views), _arrow(views, fixed=True)
+    named_columns = {name: multi[name] for name in views}
     read_only = X.copy()
     read_only.flags.writeable = False
     with tempfile.TemporaryFile() as file:
         memory_map = np.memmap(file, X.dtype, "w+", shape=X.shape)
     memory_map[:] = X
     memory_map.flags.writeable = False
-    halves = [x.astype(np.float16) for x in arrays]
-    assert all((h == x).all() for h, x in zip(halves, arrays, strict=True))  # nothing is lost
-    return {
+    nullable = "Float32" if X.dtype == np.float32 else "Float64"
+    forms = {
         "stacked": Form(X, sizes, names=False),
         "stacked, named widths": Form(X, named_sizes),
         "stacked, column-major": Form(np.asfortranarray(X), sizes, names=False),
         "stacked, read-only": Form(read_only, sizes, names=False),
         "stacked, memory map": Form(memory_map, sizes, names=False),
-        "stacked, float16": Form(X.astype(np.float16), sizes, names=False),
-        "stacked, other byte order": Form(X.astype(">f4"), sizes, names=False),
+        "stacked, other byte order": Form(X.astype(X.dtype.newbyteorder()), sizes, names=False),
         "stacked, tensor": Form(torch.from_numpy(X.copy()), sizes, names=False),
         "stacked, pandas": Form(flat, named_sizes, columns=True),
+        "stacked, pandas nullable": Form(flat.astype(nullable), named_sizes, columns=True),
         "stacked, polars": Form(pl.DataFrame(X, schema=labels), named_sizes, columns=True),
         "stacked, pyarrow": Form(pa.Table.from_pandas(flat), named_sizes, columns=True),
         "list": Form(arrays, names=False),
         "list and widths": Form(arrays, sizes, names=False),
         "tuple": Form(tuple(arrays), names=False),
         "list of tensors": Form([torch.from_numpy(x.copy()) for x in arrays], names=False),
-        "list of float16": Form(halves, names=False),
         "list of frames": Form([pd.DataFrame(x) for x in arrays], names=False),
+        "list of frames of cells": Form([cells[[name]] for name in views], names=False),
         "list of Series": Form([cells[name] for name in views], names=False),
         "list of object arrays": Form([cells[name].to_numpy() for name in views], names=False),
         "list of polars Series": Form(
             [pl.Series(name, x) for name, x in views.items()], names=False
         ),
-        "list of Arrow columns": Form(_arrow(views).columns, names=False),
+        "list of Arrow columns": Form(arrow.columns, names=False),
         "dict": Form(dict(views)),
         "dict in another order": Form(dict(reversed(views.items())), named_sizes),
         "dict of tensors": Form({name: torch.from_numpy(x.copy()) for name, x in views.items()}),
         "dict of Series": Form({name: cells[name] for name in views}),
+        "dict of frames": Form(named_columns, columns=True),
         "groups, pandas": Form(shuffled, groups, columns=True),
         "groups, polars": Form(pl.DataFrame(shuffled), groups, columns=True),
         "groups, pyarrow": Form(pa.Table.from_pandas(shuffled), groups, columns=True),
-        "MultiIndex": Form(flat.set_axis(pd.MultiIndex.from_tuples(tuples), axis=1), columns=True),
-        "MultiIndex, mixed up": Form(
-            flat.set_axis(pd.MultiIndex.from_tuples(tuples), axis=1).iloc[:, _riffle(sizes)],
-            named_sizes,
+        "MultiIndex": Form(multi, columns=True),
+        "MultiIndex, mixed up": Form(multi.iloc[:, _riffle(sizes)], named_sizes, columns=True),
+        "cells, pandas": Form(cells, columns=True),
+        "cells, pandas of tensors": Form(
+            pd.DataFrame({name: _cells(x, torch.from_numpy) for name, x in views.items()}),
             columns=True,
         ),
-        "cells, pandas": Form(cells, columns=True),
-        "cells, pandas of lists": Form(
-            pd.DataFrame({name: list(map(list, x)) for name, x in views.items()}), columns=True
-        ),
-        "cells, pandas of Arrow": Form(
-            _arrow(views).to_pandas(types_mapper=pd.ArrowDtype), columns=True
-        ),
+        "cells, pandas of Arrow": Form(arrow.to_pandas(types_mapper=pd.ArrowDtype), columns=True),
         "cells, polars": Form(pl.DataFrame(dict(views)), columns=True),
-        "cells, polars of lists": Form(pl.DataFrame(_arrow(views)), columns=True),
-        "cells, pyarrow": Form(_arrow(views), columns=True),
-        "cells, pyarrow of fixed size": Form(_arrow(views, fixed=True), columns=True),
+        "cells, polars of lists": Form(pl.DataFrame(arrow), columns=True),
+        "cells, pyarrow": Form(arrow, columns=True),
+        "cells, pyarrow of fixed size": Form(fixed, columns=True),
+        "cells, pyarrow in pieces": Form(
+            pa.concat_tables([arrow.slice(0, 7), arrow.slice(7)]), columns=True
+        ),
         "cells and other columns": Form(
             cells.assign(label=0), {name: name for name in views}, columns=True
         ),
         "cells, array of objects": Form(cells.to_numpy(), names=False),
     }
+    if X.dtype == np.float64:
+        forms["cells, pandas of lists"] = Form(lists, columns=True)
+        forms["stacked, lists"] = Form(X.tolist(), sizes, names=False)
+        forms["list of nested lists"] = Form([x.tolist() for x in arrays], names=False)
+    else:
+        halves = [x.astype(np.float16) for x in arrays]
+        assert np.array_equal(np.hstack(halves), X, equal_nan=True)  # nothing is lost
+        forms["stacked, float16"] = Form(np.hstack(halves), sizes, names=False)
+        forms["list of float16"] = Form(halves, names=False)
+    return forms
+
+
+def _cells(x: np.ndarray, make=np.array) -> list:
+    """One vector a row, or None."""
+    return [None if np.isnan(row).all() else make(row) for row in x]
 
 
 def _riffle(sizes: list[int]) -> list[int]:
@@ -116,8 +137,8 @@ def _riffle(sizes: list[int]) -> list[int]:
 
 def _arrow(views: dict[str, np.ndarray], fixed: bool = False) -> pa.Table:
     """A table with a vector in each cell."""
-    if fixed:
-        return pa.table(
-            {k: pa.FixedSizeListArray.from_arrays(x.ravel(), x.shape[1]) for k, x in views.items()}
-        )
-    return pa.table({name: pa.array(list(x)) for name, x in views.items()})
+    columns = {}
+    for name, x in views.items():
+        kind = pa.list_(pa.from_numpy_dtype(x.dtype), x.shape[1] if fixed else -1)
+        columns[name] = pa.array(_cells(x), kind)
+    return pa.table(columns)

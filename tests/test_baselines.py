@@ -31,6 +31,7 @@ ALL = [SingleModel, Average, Concatenation, ConcatenationPCA, GCCA]
         ConcatenationPCA(n_components=1, whiten_exponent=0, normalize=False),
         GCCA(),
         GCCA(n_components=1, ridge=0.1, normalize=False),
+        *(model(missing_views="mask") for model in ALL),
     ]
 )
 def test_sklearn_check(estimator, check):
@@ -51,6 +52,7 @@ def test_single_model(double_views):
     expected = normalize(double_views[1])
     assert_allclose(SingleModel(view=1).fit_transform(double_views), expected)
     assert_allclose(SingleModel(view="b").fit_transform(named), expected)
+    assert_allclose(SingleModel(view=True).fit_transform(named), expected)
     for view in (3, -1, "d"):
         message = rf"^view={view!r} must be one of \['a', 'b', 'c'\], or a number from 0 to 2\.$"
         with pytest.raises(ValueError, match=message):
@@ -107,7 +109,8 @@ def test_gcca_is_maxvar(double_views, weights):
 def test_gcca_of_a_view_that_does_not_vary(double_views):
     constant = np.ones((60, 2))
     out = GCCA(n_components=3).fit_transform([*double_views, constant])
-    assert np.isfinite(out).all()
+    expected = GCCA(n_components=3).fit_transform(double_views)
+    assert_allclose(np.abs(out), np.abs(expected), atol=1e-7)
 
 
 def test_missing_views(double_views):
@@ -134,8 +137,15 @@ def test_missing_views(double_views):
     expected = normalize(pca.transform(filled) / np.sqrt(pca.singular_values_))
     assert_allclose(out, expected, atol=1e-9)
 
-    assert np.isfinite(GCCA(missing_views="mask").fit_transform(X)).all()
-    with pytest.raises(ValueError, match=r"^Rows without any view: 0, 4, 8, .* and 5 more\."):
+    # normalised views that are normalised again are the same
+    out = GCCA(missing_views="mask", n_components=3, normalize=False).fit(X)
+    np.testing.assert_allclose(out.mean_, filled.mean(axis=0))
+    centred = filled - filled.mean(axis=0)
+    assert_allclose(out.transform(X), centred @ out.components_.T, atol=1e-9)
+    assert_allclose(np.cov(out.transform(X).T, bias=True), np.eye(3), atol=1e-9)
+    with pytest.raises(
+        ValueError, match=r"^Rows without view 1, and no other view is used: 0, 4, 8, "
+    ):
         SingleModel(view=1, missing_views="mask").fit(X)
     assert_allclose(SingleModel(view=2, missing_views="mask").fit_transform(X), uc)
 
@@ -156,6 +166,24 @@ def test_types_pickles_and_names(model, dtype, views):
     assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(X), out)
     assert out.shape == (60, len(fitted.get_feature_names_out()))
     assert_allclose(np.linalg.norm(out, axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("model", ALL)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_row_does_not_depend_on_its_company(model, dtype):
+    X, sizes = stack_views(make_views(300, (64, 64, 64), dtype=dtype))
+    fitted = model(sizes).fit(X)
+    whole = fitted.transform(X)
+    for i in (0, 100, 299):
+        assert_array_equal(fitted.transform(X[i : i + 1]), whole[i : i + 1])
+    assert_array_equal(fitted.transform(X[::-1]), whole[::-1])
+
+
+@pytest.mark.parametrize("model", ALL)
+def test_parameters_set_after_fit_are_checked(model, views):
+    fitted = model().fit(views).set_params(missing_views="impute")
+    with pytest.raises(ValueError, match="The 'missing_views' parameter"):
+        fitted.transform(views)
 
 
 @pytest.mark.parametrize("model", ALL)

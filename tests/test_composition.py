@@ -154,6 +154,16 @@ def test_a_frame_that_scikit_learn_makes_an_array_of(name):
     assert use_bagging(*stack_views(form.X, form.views)).shape == (N_ROWS, 2)
 
 
+def test_bagging_of_cells_with_gaps():
+    """Whatever rows are at hand, the array that it makes is one of vectors."""
+    cells = FORMS["cells, pandas"].X.copy()
+    cells["clip"] = [None, *cells["clip"][1:]]
+    model = BaggingClassifier(
+        knn_pipeline(None, missing_views="mask"), n_estimators=2, random_state=0
+    ).fit(cells, Y)
+    assert_array_equal(model.predict(cells.iloc[[0]]), model.predict(cells)[:1])
+
+
 def test_column_transformer():
     """Beside other columns, and on a frame with vectors in its cells."""
     form = FORMS["stacked"]

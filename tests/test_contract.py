@@ -44,6 +44,7 @@ def small(**params):
             transform_tol=1e-3,
             n_iter_no_change=2,
         ),
+        EnsembleRepresentationLearner(missing_views="mask", max_iter=5, transform_max_iter=5),
     ]
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # the third's tol

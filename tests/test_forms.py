@@ -13,19 +13,23 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.utils import get_tags
 
 from sknnens import EnsembleRepresentationLearner, stack_views
+from sknnens._frames import take_rows
 from sknnens.baselines import Concatenation
 
 SIZES = {"clip": 5, "dino": 3, "text": 4}
 N_ROWS = 60
 
 
-def data():
-    """Numbers that float16 holds."""
-    arrays = make_views(N_ROWS, tuple(SIZES.values()), dtype=np.float16)
-    return {name: x.astype(np.float32) for name, x in zip(SIZES, arrays, strict=True)}
+def data(dtype=np.float32, gaps=False):
+    """Numbers that float16 holds, where they are float32."""
+    kind = np.float16 if dtype == np.float32 else dtype
+    arrays = [x.astype(dtype) for x in make_views(N_ROWS, tuple(SIZES.values()), dtype=kind)]
+    if gaps:  # each row lacks one view, in turn; the first rows lack the first
+        for i, x in enumerate(arrays):
+            x[i * 20 : i * 20 + 20] = np.nan
+    return dict(zip(SIZES, arrays, strict=True))
 
 
 FORMS = in_every_form(data())
@@ -107,6 +111,55 @@ def test_every_form_stacks_to_the_same(name, tmp_path):
     )
 
 
+DOUBLE_FORMS = in_every_form(data(np.float64))
+GAP_FORMS = in_every_form(data(gaps=True))
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.parametrize("name", DOUBLE_FORMS)
+def test_double_precision_is_kept_in_every_form(name):
+    form = DOUBLE_FORMS[name]
+    X, views = stack_views(form.X, form.views)
+    assert X.dtype == np.float64
+    assert_array_equal(X, np.hstack(list(data(np.float64).values())))
+    expected = learner(views).fit_transform(X)
+    fitted = learner(form.views).fit(form.X)
+    out = fitted.transform(form.X)
+    assert out.dtype == np.float64
+    assert fitted.embedding_.dtype == np.float64
+    assert_array_equal(out, expected)
+
+
+def one_row(X, i):
+    if isinstance(X, dict):
+        return {name: one_row(x, i) for name, x in X.items()}
+    if isinstance(X, list | tuple):
+        return [one_row(x, i) for x in X]
+    return take_rows(X, slice(i, i + 1))
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.parametrize("name", GAP_FORMS)
+def test_gaps_in_every_form(name, tmp_path):
+    """Also where the one row at hand does not tell how long the vector would be."""
+    form = GAP_FORMS[name]
+    stacked = np.hstack(list(data(gaps=True).values()))
+    expected = learner(list(SIZES.values()), missing_views="mask").fit_transform(stacked)
+    fitted = learner(form.views, missing_views="mask").fit(form.X)
+    assert_array_equal(fitted.transform(form.X), expected)
+    for i in (0, 25, 59):
+        assert_array_equal(fitted.transform(one_row(form.X, i)), expected[i : i + 1])
+    for out in (None, tmp_path / "X.npy"):
+        X, views = stack_views(form.X, form.views, out=out)
+        assert X.dtype == np.float32
+        assert_array_equal(X, stacked)
+    # the widths of another part of the data are known
+    if name.startswith("cells, p") and "tensors" not in name:
+        part = one_row(form.X, 0)
+        for out in (None, tmp_path / "X.npy"):
+            assert_array_equal(stack_views(part, views, out=out)[0], stacked[:1])
+
+
 def test_views_are_found_by_name_in_transform():
     fitted = learner(None).fit(data())
     expected = fitted.transform(data())
@@ -124,7 +177,7 @@ def test_types_are_joined_alike_in_every_form(dtypes):
     arrays = {k: (8 * x).astype(t) for (k, x), t in zip(data().items(), dtypes, strict=True)}
     X, views = stack_views(arrays)
     expected = learner(views).fit_transform(X)
-    assert expected.dtype == np.float64 if "f8" in dtypes else np.float32
+    assert expected.dtype == (np.float64 if "f8" in dtypes else np.float32)
     cells = pd.DataFrame({name: list(x) for name, x in arrays.items()})
     for form in (arrays, list(arrays.values()), cells):
         assert_array_equal(learner(None).fit_transform(form), expected)
@@ -143,6 +196,40 @@ def test_one_column_of_vectors_is_one_view():
         assert_array_equal(learner(None).fit_transform(column), expected)
 
 
-def test_a_tag_says_whether_nan_is_taken():
-    assert not get_tags(learner(None)).input_tags.allow_nan
-    assert get_tags(learner(None, missing_views="mask")).input_tags.allow_nan
+def test_names_of_columns_in_a_dictionary_of_frames():
+    frames = {k: pd.DataFrame(x).add_prefix("c") for k, x in data().items()}
+    fitted = learner(None).fit(frames)
+    expected = fitted.transform(frames)
+    assert fitted.feature_names_in_[:2].tolist() == ["clip_c0", "clip_c1"]
+    message = r"^view 1 \('dino'\) has a column 'dino_c2' where 'dino_c0' was in fit: the names"
+    with pytest.raises(ValueError, match=message):
+        fitted.transform(frames | {"dino": frames["dino"].iloc[:, ::-1]})
+    # groups of one frame have the same names without the view's
+    one = pd.concat([f.add_prefix(f"{k}-") for k, f in frames.items()], axis=1)
+    groups = {k: [c for c in one if c.startswith(k)] for k in frames}
+    grouped = learner(groups).fit(one)
+    assert_array_equal(grouped.transform({k: one[groups[k]] for k in groups}), expected)
+
+
+def test_a_gap_does_not_change_the_type_of_other_rows():
+    cells = {k: list(x) for k, x in data().items()}
+    frame = pd.DataFrame(cells)
+    fitted = learner(None, missing_views="mask").fit(frame)
+    gap = pd.DataFrame(cells | {"dino": [[None] * 3, *cells["dino"][1:]]})
+    out = fitted.transform(gap)
+    assert out.dtype == np.float32
+    assert_array_equal(out[1:], fitted.transform(frame)[1:])
+
+
+def test_a_batch_of_arrow_records():
+    table = FORMS["cells, pyarrow"].X
+    [batch] = table.to_batches()
+    assert_array_equal(learner(None).fit_transform(batch), learner(None).fit_transform(table))
+
+
+def test_a_list_with_empty_cells():
+    clip, dino, text = data(gaps=True).values()
+    cells = [None if np.isnan(row).any() else row for row in clip]
+    expected = learner(None, missing_views="mask").fit_transform([clip, dino, text])
+    out = learner(None, missing_views="mask").fit_transform({"a": cells, "b": dino, "c": text})
+    assert_array_equal(out, expected)

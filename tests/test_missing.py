@@ -204,15 +204,28 @@ def test_view_without_weight_may_hold_anything_of_its_width(views):
     fitted = learner(missing_views="error", view_weights=[1, 0, 1]).fit(views)
     expected = fitted.transform(views)
     hollow = [views[0], np.full((60, 6), np.nan), views[2]]
-    assert_allclose(fitted.transform(hollow), expected, atol=1e-6)  # NaN made it float64
+    assert_array_equal(fitted.transform(hollow), expected)  # whatever its type, too
     learner(missing_views="error", view_weights=[1, 0, 1]).fit(hollow)
     with pytest.raises(ValueError, match=r"^view 1 has 5 columns, fitted on 6\.$"):
         fitted.transform([views[0], views[1][:, :5], views[2]])
 
 
+def test_weights_by_names_that_are_numbers(views):
+    fitted = learner(view_weights={1: 0.5}).fit(dict(enumerate(views)))
+    assert fitted.view_weights_.tolist() == [1, 0.5, 1]
+
+
+def test_column_that_is_empty_throughout_may_have_no_weight(views):
+    clip, dino, _ = views
+    frame = pd.DataFrame({"clip": list(clip), "dino": list(dino), "text": [None] * 60})
+    sizes = {"clip": 6, "dino": 6, "text": 6}
+    out = learner(views=sizes, view_weights={"text": 0}).fit_transform(frame)
+    assert_array_equal(out, learner().fit_transform([clip, dino]))
+
+
 def test_rows_that_have_only_a_view_without_weight(views):
     views[0][4] = np.nan
-    with pytest.raises(ValueError, match=r"^Rows without any view: 4\. "):
+    with pytest.raises(ValueError, match=r"^Rows without view 0, and no other view is used: 4\.$"):
         learner(view_weights=[1, 0, 0]).fit(views)
 
 
@@ -260,5 +273,9 @@ def test_warm_start_does_not_continue_with_another_view(views):
     fitted = learner(warm_start=True).fit(views)
     with pytest.raises(ValueError, match="view_weights"):
         fitted.set_params(view_weights=[1, 0, 1]).fit(views)
+    names = learner(warm_start=True).fit({"a": views[0], "b": views[1]})
+    message = r"the same views, but they were \['a', 'b'\] before, \['b', 'a'\] now\.$"
+    with pytest.raises(ValueError, match=message):
+        names.fit({"b": views[1], "a": views[0]})
     again = learner(warm_start=True, view_weights=[1, 0, 1]).fit(views)
     again.fit(views)

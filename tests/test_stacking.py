@@ -150,6 +150,21 @@ def test_no_matrices(X, error, message, in_file, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("small_chunks")
+def test_bad_rows_of_a_series_are_named(tmp_path):
+    cells = pd.Series([None] + [np.ones(3, np.float32)] * 16 + [np.array([1, np.nan, 1], "f4")] * 5)
+    message = r"^view 0 contains NaN in row 17, in 1 of its 3 columns\.$"
+    for out in (None, tmp_path / "X.npy"):
+        with pytest.raises(ValueError, match=message):
+            stack_views([cells, cells], out=out)
+
+
+@pytest.mark.parametrize("name", ["", "no/such/X.npy"])
+def test_bad_name_of_the_file(name, tmp_path):
+    with pytest.raises(ValueError, match=r"^out='.*' must be the name of a file in a folder that"):
+        stack_views([np.ones((3, 2))], out=tmp_path / name)
+
+
 def test_missing_rows_stay_missing():
     views = make_views(9, (2, 3))
     views[1][4] = np.nan

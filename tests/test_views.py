@@ -1,5 +1,7 @@
 """Input forms and their errors."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -75,6 +77,12 @@ BAD_FITS = {
         ValueError,
         r"^view 1 contains NaN in row 4, in all of its columns\. missing_views='mask' learns such "
         r"a row from its other views\.$",
+    ),
+    "missing row of one view": (
+        {},
+        np.where(np.arange(9)[:, None] == 4, np.nan, np.ones((9, 3))),
+        ValueError,
+        r"^X contains NaN in row 4, in all of its columns\.$",
     ),
     "partly missing row": (
         {"missing_views": "mask"},
@@ -152,6 +160,42 @@ BAD_FITS = {
         TypeError,
         r"^Expected data in memory, got LazyFrame: call \.collect\(\) on it\.$",
     ),
+    "two columns of a name": (
+        {},
+        pd.DataFrame([[np.ones(2)] * 3] * 9, columns=["clip", "dino", "clip"]),
+        ValueError,
+        r"^Two views have the name 'clip'\.$",
+    ),
+    "two names of models": (
+        {},
+        pd.DataFrame(np.ones((9, 2)), columns=pd.MultiIndex.from_tuples([(1, 0), ("1", 0)])),
+        ValueError,
+        r"^Two views have the name '1'\.$",
+    ),
+    "set of columns": ({"views": {"a": {"x"}}}, np.ones((9, 1)), TypeError, BAD_VIEWS),
+    "set of widths": ({"views": {"x", "y"}}, np.ones((9, 1)), (TypeError, ValueError), "views"),
+    "column of two models": (
+        {"views": {"a": ["x", "y"], "b": ["y"]}},
+        pd.DataFrame(np.ones((9, 2)), columns=["x", "y"]),
+        ValueError,
+        r"^views names the column 'y' 2 times\.$",
+    ),
+    "widths that look like columns": (
+        {"views": {"b": 1, "a": 1}},
+        pd.DataFrame(np.ones((9, 2)), columns=["a", "b"]),
+        ValueError,
+        r"^views gives widths, but 'b' is the label of a column of X\. Give lists of labels",
+    ),
+    "label as width": (
+        {"views": {"a": 0, "b": 1}},
+        pd.DataFrame(np.ones((9, 2))),
+        ValueError,
+        r"^views must hold positive integers, .* The label of a column is given in a list\.$",
+    ),
+    "none in a list": ({}, [np.ones((9, 2)), None], ValueError, "^view 1: .* scalar array"),
+    "none in a dict": ({}, {"a": None}, ValueError, r"^view 0 \('a'\): .* scalar array"),
+    "path in a list": ({}, [np.ones((9, 2)), Path("a")], TypeError, "^view 1: Expected numbers, g"),
+    "path in a dict": ({}, {"a": "a.npy"}, TypeError, r"^view 0 \('a'\): Expected numbers, got 'a"),
     "two names": ({}, {1: np.ones((9, 2)), "1": np.ones((9, 2))}, ValueError, "^Two views .* '1'"),
     "needs detach": (
         {},
@@ -248,7 +292,7 @@ BAD_FITS = {
         {"missing_views": "mask"},
         pd.DataFrame({"clip": [np.ones(2)] * 9, "dino": [None] * 9}),
         ValueError,
-        r"^view 1 \('dino'\): every cell is empty\.$",
+        r"^view 1 \('dino'\): every cell is empty, so that its width is not known\.$",
     ),
     "list of samples": (
         {},
@@ -325,7 +369,8 @@ BAD_TRANSFORMS = {
     ),
     "names": (
         lambda v: dict(zip("abc", v, strict=True)),
-        r"^X has no view 'view0', only \['a', 'b', 'c'\]\.$",
+        r"^X has no view 'view0', only \['a', 'b', 'c'\]\. The learner was fitted on views without "
+        r"names: give them in a list\.$",
     ),
     "3-D": (lambda v: np.stack(v), r"stack_views\(list\(X\)\)"),
     "no rows": (lambda v: [x[:0] for x in v], "0 sample"),
@@ -345,12 +390,11 @@ def test_one_row_can_be_transformed(views):
 
 
 def test_nested_lists_of_numbers_are_one_matrix(views):
-    rows = views[0].tolist()
+    rows = views[0].tolist()  # Python's numbers are double
     learner = small(random_state=0).fit(rows)
     assert learner.view_sizes_ == [6]
-    assert_array_equal(
-        learner.transform(rows), small(random_state=0).fit(views[0]).transform(views[0])
-    )
+    double = views[0].astype(np.float64)
+    assert_array_equal(learner.transform(rows), small(random_state=0).fit(double).transform(double))
 
 
 def test_a_nested_list_of_matrices_is_a_list_of_views(views):
@@ -392,10 +436,13 @@ BAD_NAMED_TRANSFORMS = {
     ),
     "other columns": (
         lambda v: frame_of(v, "abcdeg"),
-        r"^X has a column 'clip_g' where 'clip_f' was in fit: the names of the columns must be the "
-        r"same, in the same order\.$",
+        r"^view 0 \('clip'\) has a column 'clip_g' where 'clip_f' was in fit: the names must be "
+        r"the same, in the same order\.$",
     ),
-    "columns in another order": (lambda v: frame_of(v, "bacdef"), "^X has a column 'clip_b' where"),
+    "columns in another order": (
+        lambda v: frame_of(v, "bacdef"),
+        r"^view 0 \('clip'\) has a column 'clip_b' where",
+    ),
 }
 
 
@@ -417,6 +464,8 @@ def test_a_list_that_was_split_by_its_models(views):
         small(views=[6] * 4).fit(train)
     message = r"^X is a list of 2 matrices with 60 row\(s\) each, but y has 2\. " + SAFE_FORM
     with pytest.raises(ValueError, match=message):
+        small().fit(views[:2], [0, 1])
+    with pytest.raises(ValueError, match=message):
         cross_val_score(
             make_pipeline(small(), KNeighborsClassifier(1)),
             views,
@@ -424,6 +473,21 @@ def test_a_list_that_was_split_by_its_models(views):
             cv=KFold(3),
             error_score="raise",
         )
+
+
+def test_the_hint_on_lists_is_for_lists(views):
+    learner = small().fit(named(views))
+    with pytest.raises(ValueError, match=r"^X has 2 views, views says 3\.$"):
+        small(views=[6] * 3).fit(dict(list(named(views).items())[:2]))
+    y = scipy.sparse.csr_matrix(np.ones((2, 1)))
+    with pytest.raises(ValueError, match=r"with 60 row.* but y has 2\. "):
+        learner.fit(views, y)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_lazy_frame_is_not_asked_for_its_columns():
+    with pytest.raises(TypeError, match="LazyFrame"):
+        small().fit(pl.LazyFrame({"a": [1.0]}))
 
 
 def test_one_row_of_a_list_is_no_trap_in_transform(views):
