@@ -1,5 +1,6 @@
 """Frames (pandas, polars, pyarrow) to one matrix a model; columns with a vector in each cell."""
 
+import sys
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,9 +61,11 @@ def frame_to_array(frame: Any) -> Any:
 
 
 def is_empty(cell: Any) -> bool:
-    """Whether a cell is None, NaN or pandas' NA."""
+    """Whether a cell is None, NaN, pandas' NA or a vector of no length."""
     if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
         return True
+    if is_vector(cell):
+        return len(cell) == 0
     return isinstance(cell, float | np.floating) and bool(np.isnan(cell))
 
 
@@ -107,6 +110,8 @@ class VectorColumns:
     @classmethod
     def from_columns(cls, columns: Sequence[Any]) -> "VectorColumns":
         """Look the widths up."""
+        for column in columns:
+            _check_polars(column)
         firsts = [first_filled(column) for column in columns]
         return cls(list(columns), [None if x is None else np.asarray(x).size for x in firsts])
 
@@ -170,6 +175,18 @@ class VectorColumns:
         if vectors:
             matrix[rows] = vectors
         return matrix
+
+
+def _check_polars(column: Any) -> None:
+    """Raise ValueError where polars would give other rows than those that were asked for."""
+    polars = sys.modules.get("polars")
+    if polars is None or not isinstance(column, polars.Series) or column.dtype != polars.List:
+        return
+    if tuple(map(int, polars.__version__.split(".")[:2])) < (1, 9):
+        raise ValueError(
+            f"polars {polars.__version__} reads parts of a column of lists wrongly: take 1.9 or "
+            "later, or cast the column to polars.Array."
+        )
 
 
 @dataclass(frozen=True)

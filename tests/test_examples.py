@@ -105,9 +105,8 @@ def test_missing_views(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the memory")
 def test_memory_of_stacking(tmp_path):
-    """At a hundredth of the size: all of it would show, were it held."""
+    """At a tenth of the size: were it held, it would show."""
     benchmark = load("benchmarks/stack_memory.py")
     report = benchmark.measure(tmp_path, 0.4, "float32")
     assert report["shape"] == [46603, 2304]
-    assert report["peak_mb"] < 500
-    assert report["peak_mb"] - report["import_mb"] < 60  # a few chunks of 8 MiB
+    assert report["peak_mb"] - report["import_mb"] < 60  # some chunks of 8 MiB; that is 430 MB
