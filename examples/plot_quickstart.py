@@ -13,11 +13,10 @@ import argparse
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import normalize
 
 from sknnens import EnsembleRepresentationLearner
+from sknnens.baselines import Average, Concatenation, ConcatenationPCA, SingleModel
 from sknnens.datasets import load_fashion_mnist_features
 
 ENSEMBLES = {
@@ -32,24 +31,18 @@ LEARNERS = {
 }
 
 
-def representations(data, seeds):
-    """Yield a name, the training rows and the test rows of each representation."""
-    stops = np.cumsum(data.view_sizes)[:-1]
-    train, test = np.split(data.X_train, stops, axis=1), np.split(data.X_test, stops, axis=1)
-    train, test = [normalize(x) for x in train], [normalize(x) for x in test]
-    yield from zip(data.view_names, train, test, strict=True)
-    yield "average", sum(train), sum(test)
-    a, b = np.hstack(train), np.hstack(test)
-    yield "concatenation", a, b
-    pca = PCA(max(data.view_sizes), random_state=0).fit(a)  # as wide as the learner
-    a, b = pca.transform(a), pca.transform(b)
-    yield "PCA", a, b
-    scale = np.sqrt(pca.singular_values_)
-    yield "PCA, half-whitened", a / scale, b / scale
+def methods(data, seeds):
+    """Yield each method with its name."""
+    sizes = data.view_sizes
+    for view, name in enumerate(data.view_names):
+        yield name, SingleModel(sizes, view=view)
+    yield "average", Average(sizes)
+    yield "concatenation", Concatenation(sizes)
+    for name, exponent in (("PCA", 0), ("PCA, half-whitened", 0.5)):  # as wide as the learner
+        yield name, ConcatenationPCA(sizes, whiten_exponent=exponent, random_state=0)
     for name, params in LEARNERS.items():
         for seed in range(seeds):
-            learner = EnsembleRepresentationLearner(data.view_sizes, random_state=seed, **params)
-            yield name, learner.fit_transform(data.X_train), learner.transform(data.X_test)
+            yield name, EnsembleRepresentationLearner(sizes, random_state=seed, **params)
 
 
 def correct(train, test, data, k):
@@ -68,7 +61,8 @@ def compare(seeds=1):
     for ensemble, models in ENSEMBLES.items():
         data = load_fashion_mnist_features(models)
         hits = {}  # name -> one dictionary from k to hits a seed
-        for name, a, b in representations(data, seeds):
+        for name, method in methods(data, seeds):
+            a, b = method.fit_transform(data.X_train), method.transform(data.X_test)
             hits.setdefault(name, []).append({k: correct(a, b, data, k) for k in NEIGHBOURS})
         for name, runs in hits.items():
             mean = {k: np.mean([run[k] for run in runs], axis=0) for k in NEIGHBOURS}

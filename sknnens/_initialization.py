@@ -126,7 +126,7 @@ def stack_units(
 
 
 def fit_projection(
-    stacked: NDArray[Any], n_components: int, whiten_exponent: float, random_state: int
+    stacked: NDArray[Any], n_components: int, whiten_exponent: float, random_state: Any
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Principal components of the views side by side.
 
@@ -140,7 +140,7 @@ def fit_projection(
     whiten_exponent : float
         Each component is divided by its singular value to this power: 0 leaves them, 1 whitens,
         0.5 is half-way. A component without variance is then set to zero.
-    random_state : int
+    random_state : int, RandomState instance or None
         For scikit-learn's randomised solver, which large matrices get.
 
     Returns

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
 from sklearn.preprocessing import normalize as normalize_rows
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sknnens._base import ViewsTransformer
@@ -434,10 +433,9 @@ class ConcatenationPCA(_Projection):
         self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
     ) -> dict[str, Any]:
         width = choose_width(self.n_components, len(present), [x.shape[1] for x in units])
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         means = mean_columns(units, weights.tolist(), present)
         stacked = stack_units(units, weights.tolist(), present, means)
-        mean, components = fit_projection(stacked, width, self.whiten_exponent, seed)
+        mean, components = fit_projection(stacked, width, self.whiten_exponent, self.random_state)
         return {"mean_": mean, "components_": components, "_n_features_out": width}
 
 
