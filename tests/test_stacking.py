@@ -91,7 +91,7 @@ def test_changes_to_a_private_memory_map_are_kept(tmp_path):
 def test_cells_of_several_types_into_a_file(tmp_path):
     """What the first rows are does not decide how precise the others are kept."""
     cells = [np.full(2, 0.1, dtype=np.float32)] * 20 + [None] + [np.full(2, 0.1)] * 20
-    frame = pd.DataFrame({"clip": [None, *cells[1:]], "dino": cells[::-1]})
+    frame = pd.DataFrame({"clip": [None, *cells[1:]], "dino": cells})
     X, views = stack_views(frame, out=tmp_path / "X.npy")
     assert X.dtype == np.float64
     assert_array_equal(X, stack_views(frame)[0])
