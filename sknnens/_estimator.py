@@ -358,7 +358,7 @@ class EnsembleRepresentationLearner(ViewsTransformer):
             All give the same result. The tools of scikit-learn split frames and the one matrix
             by samples; a list they split by models, see :func:`stack_views`.
         y : None
-            Ignored.
+            Ignored, but for its length where `X` is a list.
 
         Returns
         -------

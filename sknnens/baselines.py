@@ -45,7 +45,7 @@ class _Baseline(ViewsTransformer):
         X : array-like of shape (n_samples, n_features), list, tuple, dict or frame
             In any form that :class:`~sknnens.EnsembleRepresentationLearner` takes.
         y : None
-            Ignored.
+            Ignored, but for its length where `X` is a list.
 
         Returns
         -------
