@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sknnens._checks import (
     check_not_all_zero,
     check_rows,
-    check_same_sizes,
     check_some_view,
     check_view_count,
     check_view_list,
@@ -33,7 +32,7 @@ from sknnens._views import (
     join_types,
     label_views,
     prepare_views,
-    read_matrix,
+    read_matrices,
     split_views,
 )
 
@@ -129,13 +128,9 @@ class ViewsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         matrices = prepare_views(views, labels)
         if isinstance(X, list | tuple):
             check_view_list(matrices, y)
-        sizes: Sequence[int | None] = layout.sizes or [None] * n_views
-        arrays = [
-            read_matrix(x, label, size=size, estimator=self, min_samples=2)
-            for x, label, size in zip(matrices, labels, sizes, strict=True)
-        ]
-        if layout.sizes is not None:
-            check_same_sizes(arrays, layout.sizes, labels, "views says")
+        arrays = read_matrices(
+            matrices, labels, layout.sizes, "views says", estimator=self, min_samples=2
+        )
         columns: dict[str, Any] = {"n_features_in_": sum(x.shape[1] for x in arrays)}
         texts = [view.name_columns(name) for view, name in zip(views, names, strict=True)]
         if None not in texts:
@@ -163,11 +158,7 @@ class ViewsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         else:
             check_view_count(X, len(views), len(sizes), "fitted on")
             matrices = prepare_views(views, labels)
-            arrays = [
-                read_matrix(x, label, size=size, estimator=self)
-                for x, label, size in zip(matrices, labels, sizes, strict=True)
-            ]
-            check_same_sizes(arrays, sizes, labels, "fitted on")
+            arrays = read_matrices(matrices, labels, sizes, "fitted on", estimator=self)
             self._check_column_names(views, labels)
         return self._check_used(arrays, labels, np.flatnonzero(self.view_weights_).tolist())
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from sknnens._checks import check_rows, check_same_sizes, check_view_count, check_view_sum
+from sknnens._checks import check_rows, check_view_count, check_view_sum
 from sknnens._frames import View, is_frame, select_columns, take_rows
 from sknnens._views import (
     as_native,
@@ -22,7 +22,7 @@ from sknnens._views import (
     find_views,
     label_views,
     prepare_views,
-    read_matrix,
+    read_matrices,
 )
 
 CHUNK_BYTES = 2**23  # of the stacked matrix that are in memory together
@@ -121,13 +121,7 @@ class _Source:
     def read(self, rows: slice | None = None) -> list[NDArray[Any]]:
         """Return some rows, checked, one array a view; None reads all."""
         taken = self.matrices if rows is None else [take_rows(x, rows) for x in self.matrices]
-        known: Sequence[int | None] = self.sizes or [None] * len(taken)
-        arrays = [
-            read_matrix(x, label, size=size)
-            for x, label, size in zip(taken, self.labels, known, strict=True)
-        ]
-        if self.sizes is not None:
-            check_same_sizes(arrays, self.sizes, self.labels, "views says")
+        arrays = read_matrices(taken, self.labels, self.sizes, "views says")
         first_row = 0 if rows is None else rows.start
         check_rows(arrays, self.labels, allow_missing=True, first_row=first_row)
         return arrays

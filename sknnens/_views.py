@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
-from sknnens._checks import check_same_lengths, check_view_sum
+from sknnens._checks import check_same_lengths, check_same_sizes, check_view_sum
 from sknnens._frames import (
     VectorColumns,
     View,
@@ -281,6 +281,45 @@ def read_matrix(
             ensure_min_samples=min_samples,
         )
     return array
+
+
+def read_matrices(
+    matrices: Sequence[Any],
+    labels: Sequence[str],
+    sizes: Sequence[int] | None,
+    where: str,
+    *,
+    estimator: Any = None,
+    min_samples: int = 1,
+) -> list[NDArray[Any]]:
+    """Read the matrices of all models, and check their widths.
+
+    Parameters
+    ----------
+    matrices : sequence of array-like or VectorColumns
+        As prepared.
+    labels : sequence of str
+        What messages call them.
+    sizes : sequence of int or None
+        Their widths, where they are known.
+    where : str
+        What messages say of where they are known from.
+    estimator, min_samples
+        As in `read_matrix`.
+
+    Returns
+    -------
+    arrays : list of ndarray of shape (n_samples, n_features_v)
+        Each float32 or float64.
+    """
+    known: Sequence[int | None] = [None] * len(labels) if sizes is None else sizes
+    arrays = [
+        read_matrix(x, label, size=size, estimator=estimator, min_samples=min_samples)
+        for x, label, size in zip(matrices, labels, known, strict=True)
+    ]
+    if sizes is not None:
+        check_same_sizes(arrays, sizes, labels, where)
+    return arrays
 
 
 @contextmanager

@@ -192,7 +192,19 @@ class _WeightedBaseline(_Baseline):
         "view_weights": ["array-like", Mapping, None],
         "normalize": ["boolean"],
     }
-    view_weights: ArrayLike | Mapping[str, float] | None
+
+    def __init__(
+        self,
+        views: Sequence[int] | Mapping[Any, Any] | None = None,
+        *,
+        view_weights: ArrayLike | Mapping[str, float] | None = None,
+        missing_views: str = "error",
+        normalize: bool = True,
+    ) -> None:
+        self.views = views
+        self.view_weights = view_weights
+        self.missing_views = missing_views
+        self.normalize = normalize
 
 
 class Average(_WeightedBaseline):
@@ -232,19 +244,6 @@ class Average(_WeightedBaseline):
     array([[0.70710678, 0.70710678],
            [1.        , 0.        ]])
     """
-
-    def __init__(
-        self,
-        views: Sequence[int] | Mapping[Any, Any] | None = None,
-        *,
-        view_weights: ArrayLike | Mapping[str, float] | None = None,
-        missing_views: str = "error",
-        normalize: bool = True,
-    ) -> None:
-        self.views = views
-        self.view_weights = view_weights
-        self.missing_views = missing_views
-        self.normalize = normalize
 
     def _learn(
         self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
@@ -301,19 +300,6 @@ class Concatenation(_WeightedBaseline):
     array([[0.6, 0.8, 0. , 1. ],
            [1. , 0. , 1. , 0. ]])
     """
-
-    def __init__(
-        self,
-        views: Sequence[int] | Mapping[Any, Any] | None = None,
-        *,
-        view_weights: ArrayLike | Mapping[str, float] | None = None,
-        missing_views: str = "error",
-        normalize: bool = True,
-    ) -> None:
-        self.views = views
-        self.view_weights = view_weights
-        self.missing_views = missing_views
-        self.normalize = normalize
 
     def _learn(
         self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
