@@ -1,8 +1,16 @@
 """Nearest-neighbour representations learned from the features of several frozen models."""
 
-from sknnens import baselines, datasets
+from sknnens import baselines, datasets, inspection, metrics
 from sknnens._estimator import EnsembleRepresentationLearner
 from sknnens._stacking import stack_views
 
 __version__ = "0.1.0"
-__all__ = ["EnsembleRepresentationLearner", "__version__", "baselines", "datasets", "stack_views"]
+__all__ = [
+    "EnsembleRepresentationLearner",
+    "__version__",
+    "baselines",
+    "datasets",
+    "inspection",
+    "metrics",
+    "stack_views",
+]

@@ -206,3 +206,38 @@ def _label(names: Sequence[str], views: Sequence[View] | None) -> list[str]:
     if views is None and list(names) == default_names(1):
         return ["X"]
     return label_views(names)
+
+
+class ViewReader(ViewsTransformer):
+    """Reads views for functions that fit nothing themselves."""
+
+    def __init__(self, views: Any, missing_views: str) -> None:
+        self.views = views
+        self.missing_views = missing_views
+
+
+def read_views(
+    X: Any, views: Any = None, y: Any = None, *, missing_views: str = "error"
+) -> tuple[list[NDArray[Any]], list[str]]:
+    """Read the views of `X` in any of the input forms.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features), list, tuple, dict or frame
+        As given by the user.
+    views : sequence of int, or mapping, default=None
+        As the transformers take it.
+    y : array-like of shape (n_samples,), default=None
+        Labels, to tell a list of models that was split by its models.
+    missing_views : {"error", "mask"}, default="error"
+        Whether a row may be NaN in all columns of a view.
+
+    Returns
+    -------
+    arrays : list of ndarray of shape (n_samples, n_features_v)
+        One a view, all float32 or all float64.
+    names : list of str
+        Names of the views.
+    """
+    data = ViewReader(views, missing_views)._read_to_fit(X, y)
+    return data.arrays, data.attributes["view_names_"].tolist()

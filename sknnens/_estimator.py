@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from sknnens._base import FitInput, ViewsTransformer
-from sknnens._batching import unit_rows
+from sknnens._batching import padded_chunks, unit_rows
 from sknnens._device import (
     PRECISIONS,
     Precision,
@@ -24,8 +24,9 @@ from sknnens._device import (
     to_numpy,
     to_tensor,
 )
-from sknnens._engine import TrainRecord, infer, train
+from sknnens._engine import InferRecord, TrainRecord, infer, train
 from sknnens._initialization import choose_init, fit_projection, mean_columns, stack_units
+from sknnens._loss import cosine_loss
 from sknnens._network import Networks, init_networks, layer_sizes
 from sknnens._progress import ProgressBar
 from sknnens._start import Start
@@ -465,28 +466,7 @@ class EnsembleRepresentationLearner(ViewsTransformer):
             `representation_learning_rate` is so large that a result is not finite.
         """
         arrays = self._read_to_transform(X)
-        view_weights = self.view_weights_[self.view_weights_ > 0]
-        device = resolve_device(self.device)
-        precision = resolve_precision(self.precision, arrays[0].dtype, device)
-        progress = ProgressBar(len(arrays[0]), "transform", "row", bool(self.verbose))
-        with own_modes(device), progress:
-            record = infer(
-                arrays,
-                self._make_start(
-                    view_weights, self.init_mean_, self.init_components_, precision, device
-                ),
-                self._fitted_networks(precision, device),
-                view_weights=view_weights.tolist(),
-                max_iter=self.transform_max_iter,
-                learning_rate=self._row_step_size(),
-                non_negative=self.non_negative,
-                tol=self.transform_tol,
-                n_iter_no_change=self.n_iter_no_change,
-                normalize=self.normalize,
-                precision=precision,
-                device=device,
-                on_chunk=progress.update,
-            )
+        record = self._infer(arrays, self.transform_max_iter, self.normalize)
         if record.n_unfinished:
             warnings.warn(
                 f"{record.n_unfinished} of {len(arrays[0])} samples reached transform_max_iter="
@@ -496,6 +476,58 @@ class EnsembleRepresentationLearner(ViewsTransformer):
                 stacklevel=3,  # the caller, past the wrapper that set_output puts around
             )
         return record.rows.astype(arrays[0].dtype, copy=False)
+
+    def _infer(self, arrays: list[NDArray[Any]], max_iter: int, normalize: bool) -> InferRecord:
+        """Find the representations of views that are read, in the type they are computed in."""
+        view_weights = self.view_weights_[self.view_weights_ > 0]
+        device = resolve_device(self.device)
+        precision = resolve_precision(self.precision, arrays[0].dtype, device)
+        progress = ProgressBar(len(arrays[0]), "transform", "row", bool(self.verbose))
+        with own_modes(device), progress:
+            return infer(
+                arrays,
+                self._make_start(
+                    view_weights, self.init_mean_, self.init_components_, precision, device
+                ),
+                self._fitted_networks(precision, device),
+                view_weights=view_weights.tolist(),
+                max_iter=max_iter,
+                learning_rate=self._row_step_size(),
+                non_negative=self.non_negative,
+                tol=self.transform_tol,
+                n_iter_no_change=self.n_iter_no_change,
+                normalize=normalize,
+                precision=precision,
+                device=device,
+                on_chunk=progress.update,
+            )
+
+    def _recover(self, X: Any, max_iter: int | None) -> NDArray[np.float64]:
+        """Cosines of the views with what the MLPs recover, shape (n_samples, n_views).
+
+        The representations are those after `max_iter` steps; None takes `transform_max_iter`.
+        NaN where a view has no weight, and where a sample has nothing in it.
+        """
+        arrays = self._read_to_transform(X)
+        steps = self.transform_max_iter if max_iter is None else max_iter
+        rows = self._infer(arrays, steps, normalize=False).rows
+        device = resolve_device(self.device)
+        precision = resolve_precision(self.precision, arrays[0].dtype, device)
+        networks = self._fitted_networks(precision, device)
+        used = np.flatnonzero(self.view_weights_)
+        cosines = np.full((len(rows), len(self.view_weights_)), np.nan)
+        with own_modes(device), torch.no_grad():
+            for part, targets in padded_chunks(arrays, precision, device):
+                n_rows = part.stop - part.start
+                padded = np.zeros((len(targets[0]), rows.shape[1]), dtype=rows.dtype)
+                padded[:n_rows] = rows[part]
+                with precision.products(device):
+                    outputs = networks(to_tensor(padded, precision, device))
+                for v, output, target in zip(used, outputs, targets, strict=True):
+                    cosine = 1 - cosine_loss(output.to(precision.dtype), target)
+                    cosine = torch.where(target.any(dim=1), cosine, torch.nan)
+                    cosines[part, v] = to_numpy(cosine[:n_rows])
+        return cosines
 
     @staticmethod
     def _fit_start(

@@ -255,7 +255,7 @@ class ProcrustesAverage(WeightedBaseline):
         As in :class:`~sknnens.EnsembleRepresentationLearner`.
     max_iter : int, default=100
         Most turns.
-    tol : float, default=1e-6
+    tol : float, default=1e-4
         Stop when a turn adds less than this share to the agreement of the views.
     view_weights : array-like of shape (n_views,), or mapping from name to weight, default=None
         Weights of the average. None weighs all alike.
@@ -310,7 +310,7 @@ class ProcrustesAverage(WeightedBaseline):
         views: Sequence[int] | Mapping[Any, Any] | None = None,
         *,
         max_iter: int = 100,
-        tol: float = 1e-6,
+        tol: float = 1e-4,
         view_weights: ArrayLike | Mapping[str, float] | None = None,
         missing_views: str = "error",
         normalize: bool = True,

@@ -1,0 +1,548 @@
+"""The displays, and the comparison on one's own features."""
+
+import subprocess
+import sys
+from typing import ClassVar
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from conftest import make_views
+from forms import in_every_form
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.decomposition import PCA
+from sklearn.model_selection import (
+    KFold,
+    RepeatedStratifiedKFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    cross_val_score,
+)
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+
+from sknnens import EnsembleRepresentationLearner, metrics, stack_views
+from sknnens._comparison import corrected_limit
+from sknnens.baselines import (
+    GCCA,
+    Average,
+    Concatenation,
+    ConcatenationPCA,
+    ReciprocalRankFusion,
+    SingleModel,
+)
+from sknnens.inspection import (
+    ComparisonDisplay,
+    HubnessDisplay,
+    MaximumSimilarityDisplay,
+    NeighborAgreementDisplay,
+    RecoverabilityDisplay,
+    SpectrumDisplay,
+    compare_representations,
+)
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def learner():
+    return EnsembleRepresentationLearner(max_iter=3, random_state=0).fit(make_views())
+
+
+@pytest.fixture
+def planted():
+    """Classes that the first view tells, and the second, of one width, does not."""
+    rng = np.random.RandomState(0)
+    y = np.arange(120) % 3
+    good = np.eye(3)[y] @ rng.randn(3, 8) + 0.1 * rng.randn(120, 8)
+    return {"good": good, "noise": 5 * rng.randn(120, 8)}, np.array(["a", "b", "c"])[y]
+
+
+# --- displays ---------------------------------------------------------------------------------
+
+
+def run_python(code):
+    """Standard output of a new process."""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_nothing_heavy_is_imported():
+    """scikit-learn itself may import pandas, but nothing here does."""
+    code = """
+import sys
+import sklearn.model_selection, sklearn.pipeline, torch
+before = set(sys.modules)
+import sknnens.inspection, sknnens.metrics
+print({"matplotlib", "pandas"} & (set(sys.modules) - before))
+"""
+    assert run_python(code) == "set()\n"
+
+
+def test_what_is_not_installed_is_named():
+    code = """
+import sys
+sys.modules["matplotlib"] = sys.modules["pandas"] = None
+import numpy as np
+from sknnens.inspection import *
+x = np.random.RandomState(0).rand(50, 4)
+for call in (
+    lambda: SpectrumDisplay.from_representations(x),
+    lambda: HubnessDisplay(x[:, 0], n_neighbors=1).plot(),
+    lambda: NeighborAgreementDisplay.from_views([x, x]),
+    lambda: compare_representations([x, x]),
+):
+    try:
+        call()
+    except ImportError as error:
+        print(str(error).split(".  ")[0].split(". ")[0])
+"""
+    assert run_python(code).splitlines() == [
+        "SpectrumDisplay.from_representations requires matplotlib",
+        "HubnessDisplay.plot requires matplotlib",
+        "NeighborAgreementDisplay.from_views requires matplotlib",
+        "compare_representations requires pandas.",
+    ]
+
+
+def representing(learner, views):
+    """The learner, a baseline and a pipeline, with their representations and the names they get."""
+    X, sizes = stack_views(views)
+    average = Average().fit(views)
+    pipeline = make_pipeline(Concatenation(sizes), PCA(3)).fit(X)
+    return [
+        (learner, views, learner.transform(views), "EnsembleRepresentationLearner"),
+        (average, views, average.transform(views), "Average"),
+        (pipeline, X, pipeline.transform(X), "PCA"),
+    ]
+
+
+def legend_of(display):
+    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
+
+
+def test_spectrum(learner, views):
+    for estimator, X, rows, name in representing(learner, views):
+        display = SpectrumDisplay.from_estimator(estimator, X, center=True, normalize=False)
+        expected = metrics.singular_value_spectrum(rows, center=True, normalize=False)
+        assert_array_equal(display.singular_values, expected)
+        assert_array_equal(display.line_.get_ydata(), expected)
+        assert_array_equal(display.line_.get_xdata(), np.arange(1, len(expected) + 1))
+        assert display.ax_.get_yscale() == "log"
+        assert legend_of(display) == [name]
+    again = SpectrumDisplay.from_representations(rows, name="a", color="red")
+    assert_array_equal(again.singular_values, metrics.singular_value_spectrum(rows))
+    assert again.line_.get_color() == "red"
+
+
+def test_maximum_similarity(learner, views):
+    for estimator, X, rows, name in representing(learner, views)[:2]:
+        some = [x[20:] for x in X]
+        display = MaximumSimilarityDisplay.from_estimator(estimator, [x[:20] for x in X], some)
+        expected = metrics.normalized_maximum_similarity(rows[:20], rows[20:])
+        assert_allclose(display.similarity, expected)
+        assert_allclose(display.line_.get_xdata(), np.median(display.similarity))
+        assert display.line_.get_linestyle() == "--"
+        area = sum(bar.get_height() * bar.get_width() for bar in display.bars_)
+        assert_allclose(area, 1)
+        assert legend_of(display) == [name]
+    display = MaximumSimilarityDisplay.from_representations(rows, rows, bins=7, density=False)
+    assert sum(bar.get_height() for bar in display.bars_) == len(rows)
+    assert len(display.bars_) == 7
+    assert display.ax_.get_legend() is None
+    for dtype in (np.float32, np.float64):  # as where the queries are in the database
+        MaximumSimilarityDisplay(np.nextafter(np.ones(9, dtype), np.arange(9, dtype=dtype))).plot()
+
+
+def test_hubness(learner, views):
+    for estimator, X, rows, name in representing(learner, views):
+        display = HubnessDisplay.from_estimator(estimator, X, n_neighbors=4)
+        assert display.occurrence.sum() == 4 * len(rows)
+        assert [b.get_height() for b in display.bars_] == np.bincount(display.occurrence).tolist()
+        score = metrics.hubness_score(rows, n_neighbors=4)
+        assert legend_of(display) == [f"{name} (skewness {score:.2f})"]
+        assert display.ax_.get_xlabel() == "Times among the 4 nearest neighbours"
+        other = HubnessDisplay.from_estimator(estimator, X, X, n_neighbors=4)
+        assert_array_equal(
+            other.occurrence,
+            HubnessDisplay.from_representations(rows, rows, n_neighbors=4).occurrence,
+        )
+        assert not np.array_equal(other.occurrence, display.occurrence)
+
+
+def test_neighbour_agreement():
+    a, b, c = make_views()
+    display = NeighborAgreementDisplay.from_views({"a": a, "b": b, "c": c}, n_neighbors=3)
+    expected = metrics.neighbor_agreement([a, b, c], n_neighbors=3)
+    assert_array_equal(display.agreement, expected)
+    assert_array_equal(display.image_.get_array(), expected)
+    assert display.text_[0, 1].get_text() == f"{expected[0, 1]:.2f}"
+    assert [t.get_text() for t in display.ax_.get_xticklabels()] == ["a", "b", "c"]
+    assert [t.get_text() for t in display.ax_.get_yticklabels()] == ["a", "b", "c"]
+    a[0] = np.nan
+    masked = NeighborAgreementDisplay.from_views(np.hstack([a, b]), [6, 6], missing_views="mask")
+    assert masked.view_names == ["view0", "view1"]
+
+
+def test_recoverability(learner):
+    new = make_views(30, seed=1)
+    display = RecoverabilityDisplay.from_estimator(learner, new)
+    assert_array_equal(display.start, metrics.recoverability_score(learner, new, max_iter=0))
+    assert_array_equal(display.end, metrics.recoverability_score(learner, new))
+    assert display.end.mean() > display.start.mean()
+    heights = [[bar.get_height() for bar in bars] for bars in display.bars_]
+    assert heights == [display.start.tolist(), display.end.tolist()]
+    assert legend_of(display) == ["start", "end"]
+    assert [t.get_text() for t in display.ax_.get_xticklabels()] == ["view0", "view1", "view2"]
+    with pytest.raises(TypeError, match=r"^estimator must be an EnsembleRepresentationLearner"):
+        RecoverabilityDisplay.from_estimator(Average().fit(new), new)
+
+
+@pytest.mark.parametrize(
+    "display",
+    [
+        SpectrumDisplay(np.array([1, 0.5])),
+        MaximumSimilarityDisplay(np.array([1.0, 2, 3])),
+        HubnessDisplay(np.array([0, 1, 2]), n_neighbors=1),
+        NeighborAgreementDisplay(np.eye(2), view_names=["a", "b"]),
+        RecoverabilityDisplay(np.ones(2), np.ones(2), view_names=["a", "b"]),
+        ComparisonDisplay(pd.DataFrame({"agreement": [0.5]}, ["a"]), scores=None, baseline="a"),
+    ],
+    ids=lambda display: type(display).__name__,
+)
+def test_where_displays_draw(display):
+    _, ax = plt.subplots()
+    assert display.plot(ax) is display
+    assert display.ax_ is ax
+    assert display.figure_ is ax.figure
+    assert display.plot().ax_ is not ax
+    display.figure_.canvas.draw()
+
+
+def test_two_displays_in_one_axes():
+    rows = np.random.RandomState(0).randn(30, 4)
+    first = SpectrumDisplay.from_representations(rows, name="a")
+    second = SpectrumDisplay.from_representations(rows**2, name="b", ax=first.ax_)
+    assert legend_of(second) == ["a", "b"]
+    assert legend_of(second.plot(name="c")) == ["c"]
+
+
+@pytest.mark.parametrize("display", [SpectrumDisplay, HubnessDisplay])
+def test_displays_need_a_transformer(display, views):
+    with pytest.raises(TypeError, match="got KNeighborsClassifier, which has no transform"):
+        display.from_estimator(KNeighborsClassifier(), views)
+
+
+# --- comparison -------------------------------------------------------------------------------
+
+FAST = {
+    "good": SingleModel(view="good"),
+    "noise": SingleModel(view="noise"),
+    "concatenation": Concatenation(),
+}
+
+
+def test_the_planted_best_is_best(planted):
+    X, y = planted
+    comparison = compare_representations(X, y, methods=FAST, n_neighbors=(1, 5), random_state=0)
+    table = comparison.table
+    assert table.index.tolist() == list(FAST)
+    for k in (1, 5):
+        assert table[f"accuracy_k{k}"].idxmax() == "good"
+        assert table.loc["good", f"accuracy_k{k}"] > 0.95
+        assert table.loc["noise", f"accuracy_k{k}"] < 0.6  # a third is chance
+        gain, limit = table[f"gain_k{k}"], table[f"gain_k{k}_limit"]
+        assert gain["concatenation"] == limit["concatenation"] == 0
+        assert gain["noise"] + limit["noise"] < 0
+    assert table["n_components"].tolist() == [8, 8, 16]
+
+
+def test_accuracies_are_those_of_scikit_learn(planted):
+    X, y = planted
+    stacked, views = stack_views(X)
+    cv = StratifiedKFold(4)
+    found = compare_representations(
+        stacked, y, views=views, methods=FAST, n_neighbors=[4, 1], cv=cv, baseline="noise"
+    )
+    for name, method in FAST.items():
+        for k in (1, 4):  # with four, classes tie
+            knn = KNeighborsClassifier(k, metric="cosine")
+            model = make_pipeline(clone(method).set_params(views=views), knn)
+            expected = cross_val_score(model, stacked, y, cv=cv)
+            assert_allclose(found.scores.loc[name, f"accuracy_k{k}"], expected)
+            assert_allclose(found.table.loc[name, f"accuracy_k{k}"], expected.mean())
+            if name == "good":
+                other = found.scores.loc["noise", f"accuracy_k{k}"]
+                gains = expected - other.to_numpy()
+                assert_allclose(found.table.loc[name, f"gain_k{k}"], gains.mean())
+                limit = corrected_limit(gains, 30 / 90)
+                assert_allclose(found.table.loc[name, f"gain_k{k}_limit"], limit)
+
+
+def test_label_free_columns_are_those_of_the_metrics(planted):
+    X, _ = planted
+    stacked, views = stack_views(X)
+    methods = {"noise": SingleModel(view="noise"), "PCA": ConcatenationPCA(n_components=3)}
+    cv = KFold(2)
+    found = compare_representations(X, methods=methods, cv=cv, baseline="PCA", random_state=0)
+    assert found.table.index.tolist() == list(methods)
+    assert not [c for c in found.table if c.startswith(("accuracy", "gain"))]
+    for fold, (train, test) in enumerate(cv.split(stacked)):
+        for name, method in methods.items():
+            model = clone(method).set_params(views=views).fit(stacked[train])
+            rows, own = model.transform(stacked[test]), [x[test] for x in X.values()]
+            score = found.scores.loc[name, fold]
+            assert_allclose(score["rankme"], metrics.rankme_score(rows))
+            assert_allclose(score["hubness"], metrics.hubness_score(rows))
+            agreement = metrics.neighbor_agreement([rows, *own])[0, 1:].mean()
+            assert_allclose(score["agreement"], agreement)
+
+
+def test_interval():
+    """By the textbook, and shrinking with folds, with their agreement and with a smaller ratio."""
+    values = np.array([0.01, 0.03, 0.02, 0.05, 0.04])
+    expected = scipy.stats.t.ppf(0.975, 4) * values.std(ddof=1) * np.sqrt(1 / 5 + 1 / 4)
+    assert_allclose(corrected_limit(values, 1 / 4), expected)
+    assert corrected_limit(np.tile(values, 3), 1 / 4) < expected
+    assert corrected_limit(values / 2, 1 / 4) < expected
+    assert corrected_limit(values, 1 / 9) < expected
+    assert corrected_limit(values + 7, 1 / 4) == pytest.approx(expected)
+    assert np.isnan(corrected_limit([0.1], 1 / 4))
+
+
+def test_folds(planted):
+    X, y = planted
+
+    def compare(y=y, **options):
+        return compare_representations(X, y, methods={"GCCA": GCCA()}, random_state=0, **options)
+
+    assert len(compare().scores.loc["GCCA"]) == 5
+    assert len(compare(cv=3).scores.loc["GCCA"]) == 3
+    assert len(compare(None).scores.loc["GCCA"]) == 1
+    assert len(compare(None, cv=4).scores.loc["GCCA"]) == 4
+    repeated = RepeatedStratifiedKFold(n_splits=2, n_repeats=3, random_state=0)
+    assert len(compare(cv=repeated).scores.loc["GCCA"]) == 6
+    one = compare(cv=ShuffleSplit(1, random_state=0))
+    assert one.table["gain_k5_limit"].isna().all()
+    mask = np.arange(120) < 60
+    given = compare(cv=[(mask, ~mask), (np.flatnonzero(~mask), np.flatnonzero(mask))])
+    halves = compare(cv=KFold(2)).scores.loc["GCCA"]
+    assert_allclose(given.scores.loc["GCCA"].iloc[:, :6], halves.iloc[::-1, :6])
+
+
+class Spy(TransformerMixin, BaseEstimator):
+    """Keeps what it was given."""
+
+    calls: ClassVar = []
+
+    def __init__(self, views=None, random_state=None):
+        self.views = views
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        self.calls.append(("fit", X, y, self.views, self.random_state))
+        return self
+
+    def transform(self, X):
+        self.calls.append(("transform", X))
+        return X
+
+
+def test_what_methods_are_given(planted):
+    X, y = planted
+    stacked, views = stack_views(X)
+    Spy.calls.clear()
+    methods = {"own": Spy(), "in a pipeline": make_pipeline(Spy(random_state=7), PCA(2))}
+    compare_representations(X, y, methods=methods, cv=StratifiedKFold(3), random_state=0)
+    fits = [call for call in Spy.calls if call[0] == "fit"]
+    assert len(fits) == 6
+    assert all(call[2] is None for call in fits)  # the labels
+    assert all(call[3] == views for call in fits)
+    seeds = [call[4] for call in fits]
+    assert seeds[3:] == [7] * 3
+    assert len(set(seeds[:3])) == 1
+    assert isinstance(seeds[0], int)
+    train, test = next(StratifiedKFold(3).split(stacked, y))
+    assert_array_equal(fits[0][1], stacked[train])
+    assert_array_equal(Spy.calls[2][1], stacked[test])  # after fit and transform of the others
+    assert methods["own"].views is None
+    assert not hasattr(methods["in a pipeline"][1], "components_")
+
+
+def test_the_same_seed_gives_the_same(planted):
+    X, y = planted
+    fast = EnsembleRepresentationLearner(max_iter=2, transform_max_iter=3)
+    options = {"methods": {"learner": fast}, "max_samples": 90, "cv": 2}
+
+    def compare(**more):
+        scores = compare_representations(X, y, **options, **more).scores
+        return scores.drop(columns=["fit_seconds", "transform_seconds"])
+
+    once = compare(random_state=0)
+    pd.testing.assert_frame_equal(once, compare(random_state=0))
+    pd.testing.assert_frame_equal(once, compare(random_state=np.random.RandomState(0)))
+    assert not once.equals(compare(random_state=1))
+
+
+@pytest.mark.slow
+def test_several_at_a_time(planted):
+    X, y = planted
+    one, two = (
+        compare_representations(X, y, methods=FAST, random_state=0, n_jobs=n) for n in (1, 2)
+    )
+    pd.testing.assert_frame_equal(one.scores.iloc[:, :6], two.scores.iloc[:, :6])
+
+
+def test_max_samples(planted):
+    X, y = planted
+    counts = []
+
+    class Recorder:
+        def split(self, X, y=None):
+            counts.append((len(X), np.bincount(y).tolist()))
+            yield from KFold(2).split(X)
+
+        def get_n_splits(self, X=None, y=None, groups=None):
+            return 2
+
+    for max_samples in (None, 60, 0.5, 500, 1.0):
+        found = compare_representations(X, y, methods=FAST, cv=Recorder(), max_samples=max_samples)
+        assert found.table["accuracy_k5"]["good"] > 0.95  # the labels are those of the samples
+    whole, half = (120, [40, 40, 40]), (60, [20, 20, 20])
+    assert counts == [whole, half, half, whole, whole]
+    with pytest.raises(ValueError, match=r"^max_samples draws samples, so that the row numbers"):
+        compare_representations(X, y, cv=[([0, 1], [2, 3])], max_samples=60)
+
+
+def test_default_methods():
+    a, b, c = make_views(90, (6, 6, 4))
+    fast = {"cv": [(np.arange(60), np.arange(60, 90))], "random_state": 0}
+    table = compare_representations({"GCCA": a, "b": b}, **fast).table
+    fusions = ["concatenation", "PCA, half-whitened", "GCCA", "learner", "learner, whitened start"]
+    assert table.index.tolist() == ["model GCCA", "b", "average", *fusions]
+    unequal = compare_representations([a, c], np.arange(90) % 2, **fast).table
+    assert unequal.index.tolist() == ["view0", "view1", *fusions]
+    assert np.isfinite(unequal.drop(columns=[c for c in unequal if "limit" in c])).all(axis=None)
+
+
+def test_missing_views(planted):
+    X, y = planted
+    gaps = X | {"noise": X["noise"].copy()}
+    gaps["noise"][::4] = np.nan
+    with pytest.raises(ValueError, match="contains NaN in row 0"):
+        compare_representations(gaps, y)
+    methods = {"good": SingleModel(view="good")}
+    options = {"methods": methods, "cv": KFold(2), "missing_views": "mask"}
+    found = compare_representations(gaps, y, **options)
+    assert found.table["accuracy_k5"]["good"] > 0.95
+    # of each view those samples count that have it
+    rows = np.arange(60, 120)
+    has = rows[rows % 4 > 0]
+    expected = (1 + metrics.neighbor_agreement([x[has] for x in X.values()])[0, 1]) / 2
+    assert_allclose(found.scores.loc[("good", 0), "agreement"].shape, ())
+    other = compare_representations(
+        gaps, y, **options | {"cv": [(np.arange(60), rows)]}
+    ).scores.loc[("good", 0)]
+    assert_allclose(other["agreement"], expected)
+
+
+def test_single_models_that_some_samples_lack_are_left_out():
+    a, b, _ = make_views(90)
+    b[3] = np.nan
+    cv = [(np.arange(60), np.arange(60, 90))]
+    table = compare_representations([a, b], cv=cv, missing_views="mask", random_state=0).table
+    assert "view0" in table.index
+    assert "view1" not in table.index
+    assert np.isfinite(table).all(axis=None)
+
+
+def test_every_form():
+    views = [x.astype(np.float16).astype(np.float32) for x in make_views(30, (6, 4, 5))]
+    named = dict(zip(["clip", "dino", "mae"], views, strict=True))
+    y = np.arange(30) % 2
+    options = {"methods": {"GCCA": GCCA(n_components=3)}, "n_neighbors": 3, "cv": KFold(2)}
+    expected = compare_representations(named, y, **options).table.iloc[:, :7]
+    for name, form in in_every_form(named).items():
+        found = compare_representations(form.X, y, views=form.views, **options).table.iloc[:, :7]
+        pd.testing.assert_frame_equal(found, expected, obj=name)
+
+
+def test_labels_of_every_kind(planted):
+    X, y = planted
+    options = {"methods": FAST, "cv": KFold(3)}
+    numbers = np.unique(y, return_inverse=True)[1]
+    expected = compare_representations(X, y, **options).table["accuracy_k5"]
+    for labels in (numbers, numbers - 7, list(y), pd.Series(y), pd.Categorical(y), numbers == 5):
+        if len(set(labels)) < 2:
+            with pytest.raises(
+                ValueError, match=r"^y must hold two classes or more, got \[False\]"
+            ):
+                compare_representations(X, labels, **options)
+        else:
+            found = compare_representations(X, labels, **options).table["accuracy_k5"]
+            pd.testing.assert_series_equal(found, expected)
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        compare_representations(X, np.linspace(0, 1, 120), **options)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        compare_representations(np.hstack(list(X.values())), y[:-1], views=[8, 8], **options)
+
+
+def test_what_is_wrong_is_named(planted):
+    X, y = planted
+
+    def compare(**options):
+        return compare_representations(X, y, **{"methods": FAST} | options)
+
+    with pytest.raises(ValueError, match=r"^baseline='mean' must be one of the methods, \['good'"):
+        compare(baseline="mean")
+    with pytest.raises(TypeError, match=r"^methods\['knn'\] must be a transformer"):
+        compare(methods={"knn": KNeighborsClassifier()})
+    for method in (ReciprocalRankFusion(), make_pipeline(ReciprocalRankFusion())):
+        with pytest.raises(TypeError, match=r"^methods\['ranks'\] gives distances"):
+            compare(methods={"ranks": method})
+    with pytest.raises(ValueError, match=r"^n_neighbors=97 must be at most .* to fit, 96"):
+        compare(n_neighbors=[1, 97])
+    for wrong in ([0, 1], [1.5], []):
+        with pytest.raises(ValueError, match=r"^n_neighbors must hold positive integers, got"):
+            compare(n_neighbors=wrong)
+    with pytest.raises(ValueError, match=r"^A fold of cv has 10 samples. More than 10 are needed"):
+        compare(cv=12)
+    with pytest.raises(ValueError, match="leaves nothing to fit on or to measure on"):
+        compare(cv=[])
+    with pytest.raises(ValueError, match="The 'max_samples' parameter of compare_representations"):
+        compare(max_samples=1.5)
+    with pytest.raises(ValueError, match="The 'methods' parameter of compare_representations"):
+        compare(methods=[GCCA()])
+
+
+def test_plot_of_a_comparison(planted):
+    X, y = planted
+    comparison = compare_representations(X, y, methods=FAST, random_state=0)
+    assert comparison.plot() is comparison
+    widths = [bar.get_width() for bar in comparison.bars_]
+    assert_allclose(widths, comparison.table["gain_k5"])  # the middle one of 1, 5 and 20
+    assert [t.get_text() for t in comparison.ax_.get_yticklabels()] == list(FAST)
+    assert comparison.ax_.get_xlabel() == "gain k5 over concatenation"
+    assert comparison.bars_.errorbar is not None
+    lines = comparison.bars_.errorbar.lines[2][0].get_segments()
+    half_widths = [(segment[1, 0] - segment[0, 0]) / 2 for segment in lines]
+    assert_allclose(half_widths, comparison.table["gain_k5_limit"], atol=1e-12)
+    comparison.plot(measure="rankme", color="red")
+    assert_allclose([bar.get_width() for bar in comparison.bars_], comparison.table["rankme"])
+    assert comparison.bars_.errorbar is None
+    with pytest.raises(ValueError, match=r"^measure='rank' must be one of \['accuracy_k1'"):
+        comparison.plot(measure="rank")
+    unlabelled = compare_representations(X, methods=FAST).plot()
+    assert unlabelled.ax_.get_xlabel() == "agreement"
