@@ -9,6 +9,10 @@ images.
 
     python make_fashion_mnist.py --images FOLDER   # the four IDX files
     python make_fashion_mnist.py                   # from OpenML
+    python make_fashion_mnist.py --full FILE       # all 70,000 images, for examples/paper
+
+``--full`` writes other features and leaves the shipped file alone: those of all
+images under all networks, with two more classifiers trained with labels.
 
 A network that is finished is kept in ``--work`` and not trained again.
 Two CPU cores take about an hour and a half.
@@ -37,7 +41,21 @@ NETWORKS = {
     "rotnet": ("rotnet", 6, 12),
     "autoencoder": ("autoencoder", 7, 12),
     "supervised": ("supervised", 8, 6),
+    "supervised_1": ("supervised", 9, 6),
+    "supervised_2": ("supervised", 10, 6),
 }
+# the package carries these; the others are for the larger ensembles of examples/paper
+SHIPPED = (
+    "simclr_0",
+    "simclr_1",
+    "simclr_2",
+    "simclr_3",
+    "barlow_twins",
+    "swav",
+    "rotnet",
+    "autoencoder",
+    "supervised",
+)
 
 
 def read_idx(folder, stem):
@@ -269,14 +287,32 @@ def pack(x, bits=5):
 
 
 def make_features(name, data, keep, work):
-    """Train one network unless it is in ``work``; return its features of the kept rows."""
+    """Train one network unless it is in ``work``; return its features of the kept rows.
+
+    ``keep`` holds the rows of the training and of the test images; None is all of them.
+    """
     path = work / f"{name}.npz"
     if not path.exists():
         torch.set_num_threads(1)
         encoder = train(name, data[0], data[1])
         np.savez(path, train=encode(encoder, data[0]), test=encode(encoder, data[2]))
     with np.load(path) as stored:
-        return stored["train"][keep[0]], stored["test"][keep[1]]
+        train_part, test_part = stored["train"], stored["test"]
+    return (train_part, test_part) if keep is None else (train_part[keep[0]], test_part[keep[1]])
+
+
+def write_full(path, data, work, n_jobs):
+    """All rows of all networks, float16, in the data set's own order."""
+    features = joblib.Parallel(n_jobs)(
+        joblib.delayed(make_features)(name, data, None, work) for name in NETWORKS
+    )
+    arrays = {"y_train": data[1], "y_test": data[3]}
+    for name, (train_part, test_part) in zip(NETWORKS, features, strict=True):
+        arrays[f"{name}_train"] = train_part.astype(np.float16)
+        arrays[f"{name}_test"] = test_part.astype(np.float16)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, **arrays)
+    print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 def main():
@@ -285,6 +321,7 @@ def main():
     parser.add_argument("--work", type=Path, default=Path("fashion_mnist_networks"))
     parser.add_argument("--out", type=Path, default=HERE / "fashion_mnist.npz")
     parser.add_argument("--only", nargs="*", choices=NETWORKS, help="train these, write no file")
+    parser.add_argument("--full", type=Path, help="write all rows of all networks here instead")
     parser.add_argument("--n-jobs", type=int, default=2)
     args = parser.parse_args()
 
@@ -292,7 +329,10 @@ def main():
     rng = np.random.RandomState(0)
     keep = balanced_rows(data[1], 600, rng), balanced_rows(data[3], 300, rng)
     args.work.mkdir(parents=True, exist_ok=True)
-    names = args.only or list(NETWORKS)
+    if args.full:
+        write_full(args.full, data, args.work, args.n_jobs)
+        return
+    names = args.only or SHIPPED
     features = joblib.Parallel(args.n_jobs)(
         joblib.delayed(make_features)(name, data, keep, args.work) for name in names
     )
