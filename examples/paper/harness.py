@@ -1,0 +1,217 @@
+"""Runs cells of (ensemble, method, split) and keeps one tidy file of results.
+
+A row is one number: an ensemble, a method, a split, a protocol and, where the protocol gives a
+curve, a point on it; with what it took and where it ran. What the file has is not run again.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import scipy.stats
+import sklearn
+import torch
+from ensembles import Ensemble, load_ensemble
+from methods import Method
+from protocols import PROTOCOLS, SMALL, Evaluation
+
+import sknnens
+from sknnens import EnsembleRepresentationLearner, stack_views
+from sknnens.metrics import recoverability_score
+
+RESULTS = Path(__file__).resolve().parent / "results.parquet"
+KEY = ["ensemble", "method", "protocol", "split"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A method on one split of an ensemble, under some protocols.
+
+    Attributes
+    ----------
+    ensemble : str
+        A name of ``ENSEMBLES``; after a colon there may be the views that count, joined by plus
+        signs, as in ``"mail:minilm+lsa"``.
+    method : Method
+        What is fitted on the training rows, without their labels.
+    split : int
+        Which split; also the seed of the method.
+    protocols : tuple of str
+        What is measured.
+    """
+
+    ensemble: str
+    method: Method
+    split: int
+    protocols: tuple[str, ...] = SMALL
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, as columns of each row."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return {
+        "device": device,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "sknnens": sknnens.__version__,
+        "scikit_learn": sklearn.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def run_cell(cell: Cell, ensemble: Ensemble) -> list[dict[str, Any]]:
+    """Fit, transform, and measure; one dictionary a row."""
+    start = time.perf_counter()
+    train, test = ensemble.splits[cell.split]
+    stacked, sizes = stack_views(ensemble.views)
+    forget_peak_memory()
+    transformer = cell.method.build(sizes, cell.split, cell.split)
+    begin = time.perf_counter()
+    transformer.fit(stacked[train])
+    fitted = time.perf_counter()
+    made = transformer.transform(stacked[test])
+    transformed = time.perf_counter()
+    peak = peak_memory()
+    labels = ensemble.y[train], ensemble.y[test]
+    if cell.method.gives == "distances":
+        evaluation = Evaluation(None, None, -made, *labels, split=cell.split)
+    else:
+        reference = transformer.transform(stacked[train])
+        evaluation = Evaluation.of_rows(reference, made, *labels, split=cell.split)
+    if isinstance(transformer, EnsembleRepresentationLearner):
+        evaluation.recover = lambda steps: recoverability_score(
+            transformer, stacked[test], max_iter=steps
+        )
+    common = {
+        "ensemble": cell.ensemble,
+        "method": cell.method.name,
+        "split": cell.split,
+        "seed": cell.split,
+        "n_train": len(train),
+        "n_test": len(test),
+        "disjoint": ensemble.disjoint,
+        "width": made.shape[1],
+        "fit_seconds": fitted - begin,
+        "transform_seconds": transformed - fitted,
+        "peak_mb": peak,
+    } | environment()
+    rows = [
+        common | {"protocol": name, "point": np.nan if point is None else point, "value": value}
+        for name in cell.protocols
+        for point, value in list(PROTOCOLS[name](evaluation)) or [(None, np.nan)]
+    ]
+    seconds = time.perf_counter() - start
+    return [row | {"cell_seconds": seconds} for row in rows]
+
+
+def forget_peak_memory() -> None:
+    """Let Linux measure the peak anew; elsewhere nothing happens."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory() -> float:
+    """Largest resident size since then in MB; NaN where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return float("nan")
+    return int(status.split("VmHWM:")[1].split()[0]) / 1000
+
+
+@lru_cache(maxsize=1)
+def load_views(name: str) -> Ensemble:
+    """Load an ensemble, or some views of it, as a cell names it."""
+    whole, _, chosen = name.partition(":")
+    ensemble = load_ensemble(whole)
+    if not chosen:
+        return ensemble
+    return replace(ensemble, views={view: ensemble.views[view] for view in chosen.split("+")})
+
+
+def _run_by_name(cell: Cell) -> list[dict[str, Any]]:
+    return run_cell(cell, load_views(cell.ensemble))
+
+
+def read_results(path: Path = RESULTS) -> pd.DataFrame:
+    """Every row so far; without a file, a table without rows."""
+    if not path.exists():
+        return pd.DataFrame(columns=[*KEY, "point", "value"])
+    return pd.read_parquet(path)
+
+
+def missing_cells(cells: Iterable[Cell], results: pd.DataFrame) -> list[Cell]:
+    """Cells that lack a row, each once, with the protocols that they lack."""
+    finished = set(results[KEY].itertuples(index=False, name=None))
+    wanted: dict[tuple[Any, ...], Cell] = {}
+    for cell in cells:
+        key = cell.ensemble, cell.method.name, cell.split
+        earlier = wanted[key].protocols if key in wanted else ()
+        lacking = tuple(
+            p
+            for p in cell.protocols
+            if p not in earlier and (*key[:2], p, cell.split) not in finished
+        )
+        if earlier or lacking:
+            wanted[key] = replace(cell, protocols=earlier + lacking)
+    return list(wanted.values())
+
+
+def run_cells(
+    cells: Iterable[Cell], path: Path = RESULTS, *, n_jobs: int = 2, verbose: bool = True
+) -> pd.DataFrame:
+    """Run the cells that the file lacks, `n_jobs` side by side, and return all rows.
+
+    A protocol that a method has no number for leaves a row without a value, so that it is not
+    tried again. The file is written as cells finish.
+    """
+    results = read_results(path)
+    cells = missing_cells(cells, results)
+    rows: list[dict[str, Any]] = []
+    written = time.monotonic()
+    parallel = joblib.Parallel(n_jobs, return_as="generator", batch_size=1, pre_dispatch="n_jobs")
+    for done, (cell, new) in enumerate(
+        zip(cells, parallel(joblib.delayed(_run_by_name)(cell) for cell in cells), strict=True), 1
+    ):
+        rows += new
+        if verbose:
+            print(f"{done}/{len(cells)} {cell.ensemble}, split {cell.split}: {cell.method.name}")
+        if time.monotonic() - written > 20:
+            results, rows, written = write_results(results, rows, path), [], time.monotonic()
+    return write_results(results, rows, path)
+
+
+def write_results(results: pd.DataFrame, rows: list[dict[str, Any]], path: Path) -> pd.DataFrame:
+    """Add rows to the file, which is whole at any time."""
+    if rows:
+        new = pd.DataFrame(rows)
+        results = pd.concat([results, new], ignore_index=True) if len(results) else new
+        partial = path.with_suffix(".partial")
+        results.to_parquet(partial, compression="zstd", index=False)
+        partial.replace(path)
+    return results
+
+
+def interval(values: Sequence[float], n_train: int, n_test: int, disjoint: bool) -> float:
+    """Half of the 95 % confidence interval of the mean over splits, by Student's t.
+
+    Where splits share training rows, the variance is that of Nadeau and Bengio, "Inference for
+    the Generalization Error", Machine Learning 52, 2003, which is larger by ``n_test / n_train``.
+    """
+    values = np.asarray(values)
+    n = len(values)
+    if n < 2:
+        return float("nan")
+    share = 1 / n + (0 if disjoint else n_test / n_train)
+    return float(scipy.stats.t.ppf(0.975, n - 1) * np.sqrt(share * values.var(ddof=1)))

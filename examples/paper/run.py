@@ -1,0 +1,70 @@
+"""Compare the learner with its rivals, and do the paper's figures again.
+
+    python run.py                 # all of it, then the page of the documentation
+    python run.py --small         # the comparison alone
+    python run.py --figure 10     # one figure
+    python run.py --page          # only the page, from the results so far
+
+Rows that the results file has are not run again. Ensembles whose features have not been made are
+left out, with a note that says how to make them.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from ensembles import N_SPLITS
+from figures import NUMBERS, all_figures
+from harness import RESULTS, Cell, load_views, read_results, run_cells
+from report import COMPARED, DOCS, main_cells, write_page
+
+
+def available(names: list[str]) -> set[str]:
+    """Ensembles whose features are there; says how to make the others."""
+    found = set()
+    for name in dict.fromkeys(names):
+        try:
+            load_views(name)
+        except FileNotFoundError as error:
+            print(f"{name} is left out: {error}")
+        else:
+            found.add(name)
+    return found
+
+
+def wanted_cells(args: argparse.Namespace) -> list[Cell]:
+    """What the arguments ask for, without ensembles that are not there."""
+    figures = [f for f in all_figures() if args.figure in (None, f.number)]
+    of_figures = [] if args.small else [c for f in figures for c in f.cells(args.splits)]
+    here = available(
+        [*(COMPARED if args.figure is None else ()), *(c.ensemble for c in of_figures)]
+    )
+    if args.ensembles:
+        here &= set(args.ensembles)
+    main = [] if args.figure else main_cells(args.splits, [n for n in COMPARED if n in here])
+    return main + [c for c in of_figures if c.ensemble in here]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--small", action="store_true", help="the comparison, without the figures")
+    parser.add_argument("--figure", choices=NUMBERS, help="one figure, without the comparison")
+    parser.add_argument("--page", action="store_true", help="run nothing, write the page")
+    parser.add_argument("--ensembles", nargs="*", help="these alone")
+    parser.add_argument("--splits", type=int, default=N_SPLITS, choices=range(1, N_SPLITS + 1))
+    parser.add_argument("--n-jobs", type=int, default=2)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the page")
+    args = parser.parse_args()
+    if args.page:
+        results = read_results(args.results)
+    else:
+        begin = time.perf_counter()
+        results = run_cells(wanted_cells(args), args.results, n_jobs=args.n_jobs)
+        print(f"{(time.perf_counter() - begin) / 60:.1f} minutes")
+    write_page(results, args.docs)
+    print(f"The page is {args.docs / 'results.rst'}.")
+
+
+if __name__ == "__main__":
+    main()

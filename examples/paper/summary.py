@@ -1,0 +1,82 @@
+"""Means, intervals and paired gains, from the rows of the results file.
+
+What is missing is NaN: a method without rows, one without a number for the protocol, and the
+interval of a single split.
+"""
+
+import numpy as np
+import pandas as pd
+from harness import interval
+from numpy.typing import NDArray
+
+
+def values(
+    results: pd.DataFrame,
+    ensemble: str,
+    method: str | None,
+    protocol: str,
+    point: float | None = None,
+) -> pd.DataFrame:
+    """Rows of one method that have a value, one a split, by split.
+
+    Of a protocol that gives a curve, `point` says which of its points.
+    """
+    rows = np.flatnonzero(results["ensemble"].to_numpy() == ensemble)
+    for column, wanted in (("method", method), ("protocol", protocol)):
+        rows = rows[results[column].to_numpy()[rows] == wanted]
+    points = results["point"].to_numpy(float)[rows]
+    rows = rows[np.isnan(points) if point is None else points == point]
+    rows = rows[~np.isnan(results["value"].to_numpy(float)[rows])]
+    _, last = np.unique(results["split"].to_numpy()[rows][::-1], return_index=True)
+    return results.iloc[rows[::-1][last]].set_index("split")
+
+
+def _mean_and_half(numbers: NDArray[np.float64], rows: pd.DataFrame) -> tuple[float, float]:
+    if not len(numbers):
+        return float("nan"), float("nan")
+    sizes = float(rows["n_train"].mean()), float(rows["n_test"].mean())
+    return float(numbers.mean()), interval(numbers, *sizes, bool(rows["disjoint"].all()))
+
+
+def mean_and_interval(
+    results: pd.DataFrame,
+    ensemble: str,
+    method: str | None,
+    protocol: str,
+    point: float | None = None,
+) -> tuple[float, float]:
+    """Mean over splits and half of its 95 % confidence interval."""
+    rows = values(results, ensemble, method, protocol, point)
+    return _mean_and_half(rows["value"].to_numpy(float), rows)
+
+
+def gain(
+    results: pd.DataFrame,
+    ensemble: str,
+    method: str | None,
+    reference: str | None,
+    protocol: str,
+    point: float | None = None,
+) -> tuple[float, float]:
+    """Mean gain over a reference on the same splits, and half of its 95 % interval."""
+    rows = values(results, ensemble, method, protocol, point)
+    other = values(results, ensemble, reference, protocol, point)
+    _, ours, theirs = np.intersect1d(rows.index, other.index, return_indices=True)
+    numbers, references = (part["value"].to_numpy(float) for part in (rows, other))
+    return _mean_and_half(numbers[ours] - references[theirs], rows.iloc[ours])
+
+
+def best_single(results: pd.DataFrame, ensemble: str, protocol: str = "knn-5") -> str | None:
+    """Name of the best of the methods "single: ...", or None where there is none.
+
+    The best is picked by its mean on the test rows themselves, which flatters it: whoever has to
+    pick one model without labels gets less.
+    """
+    names = results.loc[results["ensemble"] == ensemble, "method"].unique()
+    means = {
+        name: mean_and_interval(results, ensemble, name, protocol)[0]
+        for name in names
+        if name.startswith("single: ")
+    }
+    means = {name: mean for name, mean in means.items() if not np.isnan(mean)}
+    return max(means, key=lambda name: means[name]) if means else None

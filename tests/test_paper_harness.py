@@ -1,0 +1,241 @@
+"""The comparison of examples/paper: on planted ensembles whose answer is known."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import normalize
+
+PAPER = Path(__file__).resolve().parent.parent / "examples" / "paper"
+
+
+class Paper:
+    """The modules of examples/paper, imported anew."""
+
+    def __getattr__(self, name):
+        return importlib.import_module(name)
+
+
+@pytest.fixture
+def paper(monkeypatch):
+    monkeypatch.syspath_prepend(PAPER)
+    names = {path.stem for path in PAPER.glob("*.py")}
+    before = {name: sys.modules.pop(name) for name in names & set(sys.modules)}
+    yield Paper()
+    for name in names & set(sys.modules):
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+def plant(paper, monkeypatch, make_views, name="planted"):
+    """Register an ensemble of 500 rows and four classes; return the classes' directions."""
+    rng = np.random.RandomState(0)
+    y = np.arange(500) % 4
+    views = make_views(rng, np.eye(4)[y])
+    ensembles = paper.ensembles
+    monkeypatch.setitem(
+        ensembles.ENSEMBLES,
+        name,
+        ensembles.Description(
+            "Planted",
+            "none.md",
+            lambda description: (views, y, ensembles.cross_validation(y)),
+            tuple(views),
+        ),
+    )
+    for constant in ("COMPARED", "DISTINCT"):
+        monkeypatch.setattr(paper.report, constant, (name,))
+
+
+def strong_and_noise(rng, classes):
+    """One view knows the class, five know nothing."""
+    noise = {f"noise {i}": rng.randn(500, 2) for i in range(5)}
+    return {"truth": classes + 0.25 * rng.randn(500, 4)} | noise
+
+
+def turned(rng, classes):
+    """Each view has the class, a louder noise of its own, and a basis of its own.
+
+    An average would cancel the noise, once the views are turned to one basis.
+    """
+
+    def view():
+        x = np.hstack([classes + 0.3 * rng.randn(500, 4), 1.5 * rng.randn(500, 8)])
+        return x @ np.linalg.qr(rng.randn(12, 12))[0]
+
+    return {f"view {i}": view() for i in range(5)}
+
+
+def quick(paper, monkeypatch):
+    """Let networks take few steps."""
+    methods = paper.methods
+    for name in ("EnsembleRepresentationLearner", "ConcatenationAutoencoder"):
+        model, few = getattr(methods, name), {"max_iter": 4}
+        if name.startswith("Ensemble"):
+            few["transform_max_iter"] = 4
+        monkeypatch.setattr(
+            methods, name, lambda sizes, model=model, few=few, **kw: model(sizes, **(kw | few))
+        )
+
+
+@pytest.mark.parametrize(
+    ("make_views", "best", "beaten"),
+    [
+        (strong_and_noise, "single: truth", "concatenation"),
+        (turned, "Procrustes average", "average"),
+    ],
+)
+def test_what_is_best_by_construction_is_reported_best(
+    paper, monkeypatch, tmp_path, make_views, best, beaten
+):
+    quick(paper, monkeypatch)
+    plant(paper, monkeypatch, make_views)
+    cells = paper.report.main_cells(5, ["planted"])
+    file = tmp_path / "results.parquet"
+    results = paper.harness.run_cells(cells, file, n_jobs=1, verbose=False)
+    assert paper.report.best_method(results, "planted") == best
+    mean, half = paper.summary.gain(results, "planted", best, beaten, "knn-5")
+    assert mean - half > 5
+    assert beaten not in paper.report.as_good(results, "planted", best)
+    if best.startswith("single"):
+        assert paper.summary.best_single(results, "planted") == best
+        table = paper.report.beats(results, "learner", "knn-5").set_index("rival")
+        assert table.loc["best single model", "wins, ties, losses"] == "0, 0, 1"
+    page = paper.report.page(results)
+    assert f"Best at k = 5: **{best}**" in " ".join(page.split())
+    answers = paper.report.answer(results)
+    assert answers.loc[0, "best here"] == best
+    assert answers.loc[0, "gain of the best"].startswith("+")
+    # every number of the table of the ensemble is the mean of its rows
+    shown = paper.report.ensemble_table(results, "planted").set_index("representation")
+    rows = results[(results["method"] == beaten) & (results["protocol"] == "map")]
+    assert shown.loc[beaten, "mAP"] == pytest.approx(rows["value"].mean())
+
+
+def test_finished_rows_are_not_run_again(paper, monkeypatch, tmp_path):
+    plant(paper, monkeypatch, strong_and_noise)
+    harness, methods = paper.harness, paper.methods
+    file = tmp_path / "results.parquet"
+    cells = [harness.Cell("planted", methods.CONCATENATION, s, ("knn-1",)) for s in (0, 1)]
+    first = harness.run_cells(cells[:1], file, n_jobs=1, verbose=False)
+    assert len(first) == 1
+    ran = []
+    run_cell = harness.run_cell
+    monkeypatch.setattr(harness, "run_cell", lambda *a: ran.append(a[0]) or run_cell(*a))
+    both = [harness.Cell(c.ensemble, c.method, c.split, ("knn-1", "linear")) for c in cells]
+    results = harness.run_cells([*cells, *both, *both], file, n_jobs=1, verbose=False)
+    assert {c.split: c.protocols for c in ran} == {0: ("linear",), 1: ("knn-1", "linear")}
+    assert len(ran) == 2
+    assert len(results) == 4
+    pd.testing.assert_frame_equal(results, harness.read_results(file))
+    assert len(harness.run_cells(both, file, n_jobs=1, verbose=False)) == 4
+    assert len(ran) == 2
+    for column in ("seed", "device", "torch", "fit_seconds", "peak_mb", "cell_seconds", "n_train"):
+        assert results[column].notna().all()
+
+
+def test_a_protocol_without_a_number_is_not_tried_again(paper, monkeypatch, tmp_path):
+    plant(paper, monkeypatch, strong_and_noise)
+    fusion = next(m for m in paper.methods.RIVALS if m.name == "rank fusion")
+    cell = paper.harness.Cell("planted", fusion, 0, ("linear", "knn-1"))
+    results = paper.harness.run_cells([cell], tmp_path / "r", n_jobs=1, verbose=False)
+    assert np.isnan(results.set_index("protocol").loc["linear", "value"])
+    assert results.set_index("protocol").loc["knn-1", "value"] > 25
+    assert paper.harness.missing_cells([cell], results) == []
+
+
+def test_some_views_of_an_ensemble(paper, monkeypatch):
+    plant(paper, monkeypatch, strong_and_noise)
+    some = paper.harness.load_views("planted:noise 1+truth")
+    assert list(some.views) == ["noise 1", "truth"]
+    assert len(paper.harness.load_views("planted").views) == 6
+
+
+@pytest.fixture
+def evaluation(paper):
+    rng = np.random.RandomState(0)
+    y = rng.randint(0, 3, size=240)
+    x = np.eye(3)[y] + 0.8 * rng.randn(240, 3)
+    labels = y[:180], y[180:]
+    return paper.protocols.Evaluation.of_rows(x[:180], x[180:], *labels, split=0), x
+
+
+@pytest.mark.parametrize("k", [1, 5, 20])
+def test_knn(paper, evaluation, k):
+    evaluation, x = evaluation
+    model = KNeighborsClassifier(k, metric="cosine").fit(x[:180], evaluation.y_train)
+    expected = 100 * model.score(x[180:], evaluation.y_test)
+    assert list(paper.protocols.knn(evaluation, k)) == [(None, pytest.approx(expected))]
+    assert list(paper.protocols.knn(evaluation, 181)) == []
+
+
+def test_few_labels(paper, evaluation):
+    evaluation, _ = evaluation
+    few = [next(paper.protocols.few_labels(evaluation, n))[1] for n in (1, 5, 1000)]
+    all_labels = next(paper.protocols.knn(evaluation, 1))[1]
+    assert few[2] == pytest.approx(all_labels)  # with so many, a draw is every row
+    assert 100 / 3 < few[0] < few[1]
+    again = next(paper.protocols.few_labels(evaluation, 5))[1]
+    assert again == few[1]
+
+
+def test_mean_average_precision(paper, evaluation):
+    evaluation, _ = evaluation
+    expected = [
+        average_precision_score(evaluation.y_train == y, similarity)
+        for y, similarity in zip(evaluation.y_test, evaluation.similarity, strict=True)
+    ]
+    found = next(paper.protocols.mean_average_precision(evaluation))[1]
+    assert found == pytest.approx(100 * np.mean(expected), abs=1e-4)
+
+
+def test_linear_classifier_is_regularised_logistic_regression(paper, evaluation):
+    """At its end, SGD with weight decay is the minimum of the penalised cross entropy."""
+    evaluation, x = evaluation
+    rows = normalize(x[:180])
+    weights = paper.protocols._train_linear(rows, evaluation.y_train, (1e-2, 1e-4), 0)
+    model = LogisticRegression(C=1 / (180 * 1e-2), tol=1e-8).fit(rows, evaluation.y_train)
+    expected = model.coef_ - model.coef_.mean(axis=0)
+    np.testing.assert_allclose(weights[:-1, 0].T, expected, atol=0.02)
+    accuracy = next(paper.protocols.linear(evaluation))[1]
+    assert accuracy == pytest.approx(
+        100 * model.score(normalize(x[180:]), evaluation.y_test), abs=5
+    )
+
+
+def test_interval(paper):
+    values = [1.0, 2.0, 4.0]
+    t = scipy.stats.t.ppf(0.975, 2)
+    independent = paper.harness.interval(values, 80, 20, disjoint=True)
+    assert independent == pytest.approx(t * np.std(values, ddof=1) / np.sqrt(3))
+    corrected = paper.harness.interval(values, 80, 20, disjoint=False)
+    assert corrected == pytest.approx(t * np.sqrt((1 / 3 + 0.25) * np.var(values, ddof=1)))
+    assert np.isnan(paper.harness.interval([1.0], 80, 20, disjoint=True))
+
+
+def test_command_line(paper, monkeypatch, tmp_path, capsys):
+    quick(paper, monkeypatch)
+    plant(paper, monkeypatch, strong_and_noise)
+    run, docs = paper.run, tmp_path / "docs"
+    monkeypatch.setattr(run, "COMPARED", ("planted", "fashion-efficientnet"))
+    monkeypatch.setenv("SKNNENS_DATA", str(tmp_path / "nothing"))
+    options = ["--small", "--splits", "2", "--n-jobs", "1"]
+    options += ["--results", str(tmp_path / "r.parquet"), "--docs", str(docs)]
+    monkeypatch.setattr(sys, "argv", ["run.py", *options])
+    run.main()
+    printed = capsys.readouterr().out
+    assert "fashion-efficientnet is left out" in printed
+    assert "make_efficientnet.py" in printed
+    assert "planted, split 1: learner" in printed
+    assert "single: truth" in (docs / "results.rst").read_text()
+    assert (docs / "results" / "overview.png").stat().st_size > 1000
+    monkeypatch.setattr(sys, "argv", ["run.py", "--page", *options])
+    run.main()
+    assert "split" not in capsys.readouterr().out
