@@ -92,13 +92,16 @@ def test_every_ensemble_is_described(ensembles):
         assert (PAPER / "cards" / description.card).is_file()
         assert (description.file is None) == (description.make is None)
         if description.make is not None:
-            script = description.make.split()[1]
-            assert (PAPER.parent.parent / script).is_file()
+            script = description.make.format(root=PAPER.parent.parent, file="x").split()[1]
+            assert Path(script).is_file()
 
 
 def test_missing_file_and_unknown_name(ensembles):
     with pytest.raises(FileNotFoundError, match=r"make_text\.py wordnet"):
         ensembles.load_ensemble("wordnet")
+    file = ensembles.data_folder() / "fashion_mnist_full.npz"
+    with pytest.raises(FileNotFoundError, match=f"make_fashion_mnist.py --full {file}$"):
+        ensembles.load_ensemble("fashion-supervised")
     with pytest.raises(FileNotFoundError, match="wordnet-base"):
         ensembles.load_ensemble("wordnet-weak")
     with pytest.raises(ValueError, match="digits-uci"):
@@ -150,6 +153,22 @@ def test_file_with_two_parts(ensembles, name, file, disjoint):
     assert ensemble.disjoint == disjoint
     assert {len(test) for _, test in ensemble.splits} == {20}
     assert {len(train) for train, _ in ensemble.splits} == ({100} if disjoint else {240})
+
+
+def test_shipped_rows_are_left_out_of_the_large_ensembles(ensembles):
+    arrays = {"y_train": np.arange(600) % 10, "y_test": np.arange(100) % 10}
+    arrays |= {"shipped_train": np.arange(60), "shipped_test": np.arange(40, 50)}
+    for view in ensembles.ENSEMBLES["fashion-supervised"].names:
+        arrays[f"{view}_train"] = np.arange(600.0)[:, None]
+        arrays[f"{view}_test"] = 1000 + np.arange(100.0)[:, None]
+    ensembles.save_features("fashion_mnist_full.npz", **arrays)
+    ensemble = ensembles.load_ensemble("fashion-supervised")
+    for features in ensemble.views.values():
+        kept = [*range(60, 600), *range(1000, 1040), *range(1050, 1100)]
+        np.testing.assert_array_equal(features[:, 0], kept)
+    np.testing.assert_array_equal(ensemble.y, ensemble.views["supervised"][:, 0] % 10)
+    check_splits(ensemble, 540)
+    assert {len(test) for _, test in ensemble.splits} == {18}
 
 
 def test_extractors_of_digits(ensembles):

@@ -50,8 +50,8 @@ def plant(paper, monkeypatch, make_views, name="planted"):
             tuple(views),
         ),
     )
-    for constant in ("COMPARED", "DISTINCT"):
-        monkeypatch.setattr(paper.report, constant, (name,))
+    monkeypatch.setattr(paper.report, "DATA_SETS", {"planted data": (name,)})
+    monkeypatch.setattr(paper.report, "SHIPPED", ())
 
 
 def strong_and_noise(rng, classes):
@@ -75,14 +75,14 @@ def turned(rng, classes):
 
 def quick(paper, monkeypatch):
     """Let networks take few steps."""
-    methods = paper.methods
-    for name in ("EnsembleRepresentationLearner", "ConcatenationAutoencoder"):
-        model, few = getattr(methods, name), {"max_iter": 4}
-        if name.startswith("Ensemble"):
-            few["transform_max_iter"] = 4
-        monkeypatch.setattr(
-            methods, name, lambda sizes, model=model, few=few, **kw: model(sizes, **(kw | few))
-        )
+    build = paper.methods.Method.build
+
+    def build_quick(self, sizes, split):
+        model = build(self, sizes, split)
+        few = {"max_iter", "transform_max_iter"} & set(model.get_params())
+        return model.set_params(**dict.fromkeys(few, 4))
+
+    monkeypatch.setattr(paper.methods.Method, "build", build_quick)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_what_is_best_by_construction_is_reported_best(
     if best.startswith("single"):
         assert paper.summary.best_single(results, "planted") == best
         table = paper.report.beats(results, "learner", "knn-5").set_index("rival")
-        assert table.loc["best single model", "wins, ties, losses"] == "0, 0, 1"
+        assert table.loc["best single model", "won, open, lost"] == "0, 0, 1"
     page = paper.report.page(results)
     assert f"Best at k = 5: **{best}**" in " ".join(page.split())
     answers = paper.report.answer(results)
@@ -137,7 +137,7 @@ def test_finished_rows_are_not_run_again(paper, monkeypatch, tmp_path):
     pd.testing.assert_frame_equal(results, harness.read_results(file))
     assert len(harness.run_cells(both, file, n_jobs=1, verbose=False)) == 4
     assert len(ran) == 2
-    for column in ("seed", "device", "torch", "fit_seconds", "peak_mb", "cell_seconds", "n_train"):
+    for column in ("seed", "device", "torch", "fit_seconds", "peak_mb", "n_train", "settings"):
         assert results[column].notna().all()
 
 
@@ -224,7 +224,7 @@ def test_command_line(paper, monkeypatch, tmp_path, capsys):
     quick(paper, monkeypatch)
     plant(paper, monkeypatch, strong_and_noise)
     run, docs = paper.run, tmp_path / "docs"
-    monkeypatch.setattr(run, "COMPARED", ("planted", "fashion-efficientnet"))
+    monkeypatch.setattr(paper.report, "SHIPPED", ("fashion-efficientnet",))
     monkeypatch.setenv("SKNNENS_DATA", str(tmp_path / "nothing"))
     options = ["--small", "--splits", "2", "--n-jobs", "1"]
     options += ["--results", str(tmp_path / "r.parquet"), "--docs", str(docs)]
@@ -239,3 +239,147 @@ def test_command_line(paper, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", ["run.py", "--page", *options])
     run.main()
     assert "split" not in capsys.readouterr().out
+
+
+def test_other_settings_or_features_are_run_again(paper, monkeypatch, tmp_path):
+    plant(paper, monkeypatch, strong_and_noise)
+    harness, methods = paper.harness, paper.methods
+    file = tmp_path / "results.parquet"
+
+    def run(method):
+        cells = [harness.Cell("planted", method, split, ("knn-1",)) for split in (0, 1)]
+        return harness.run_cells(cells, file, n_jobs=1, verbose=False)
+
+    first = run(methods.CONCATENATION)
+    assert run(methods.CONCATENATION).equals(first)
+    changed = methods.Method("concatenation", methods.Concatenation, {"scaling": "standard"})
+    second = run(changed)
+    assert len(second) == 2
+    assert second["settings"].str.contains("scaling=standard").all()
+    assert not second["value"].equals(first["value"])
+    monkeypatch.setattr(harness, "checksum", lambda ensemble: "other")
+    assert set(run(changed)["features"]) == {"other"}
+    assert len(harness.read_results(file)) == 2
+
+
+def test_the_bank_as_reference(paper, monkeypatch):
+    quick(paper, monkeypatch)
+    plant(paper, monkeypatch, strong_and_noise)
+    seen = []
+    of_rows = paper.harness.Evaluation.of_rows
+    monkeypatch.setattr(
+        paper.harness.Evaluation,
+        "of_rows",
+        lambda *rows, **kw: seen.append(rows[0]) or of_rows(*rows, **kw),
+    )
+    for method in (paper.methods.LEARNER, paper.methods.LEARNER_BANK):
+        cell = paper.harness.Cell("planted", method, 0, ("knn-1",))
+        paper.harness.run_cell(cell, paper.harness.load_views("planted"))
+    assert seen[0].shape == seen[1].shape
+    assert 0 < np.abs(normalize(seen[0]) - normalize(seen[1])).max() < 0.5
+    assert not np.allclose(np.linalg.norm(seen[1], axis=1), 1)  # as fit has left it
+
+
+def test_finished_rows_are_written_where_a_cell_fails(paper, monkeypatch, tmp_path):
+    plant(paper, monkeypatch, strong_and_noise)
+    methods = paper.methods
+    bad = methods.Method("bad", methods.SingleModel, {"view": "none"})
+    cells = [paper.harness.Cell("planted", m, 0, ("knn-1",)) for m in (methods.CONCATENATION, bad)]
+    with pytest.raises(ValueError, match="view='none'"):
+        paper.harness.run_cells(cells, tmp_path / "r", n_jobs=1, verbose=False)
+    assert len(paper.harness.read_results(tmp_path / "r")) == 1
+
+
+def test_converged_classifier(paper, evaluation):
+    evaluation, x = evaluation
+    rows = normalize(x)
+    scores = [
+        LogisticRegression(C=1 / (180 * decay), max_iter=1000)
+        .fit(rows[:180], evaluation.y_train)
+        .score(rows[180:], evaluation.y_test)
+        for decay in paper.protocols.DECAYS
+    ]
+    assert next(paper.protocols.logistic(evaluation))[1] in [pytest.approx(100 * s) for s in scores]
+
+
+def test_means_count_data_sets_and_not_ensembles(paper, monkeypatch):
+    """Two ensembles of one data set have one vote; a method that one of them lacks has no row."""
+    report = paper.report
+    monkeypatch.setattr(report, "DATA_SETS", {"x": ("a", "b"), "y": ("c",), "z": ("absent",)})
+    values = {
+        ("a", "concatenation"): 10,
+        ("b", "concatenation"): 20,
+        ("c", "concatenation"): 45,
+        ("a", "learner"): 10,
+        ("c", "learner"): 10,
+        **{(e, "single: one"): 1 for e in "abc"},
+    }
+    rows = [
+        {"ensemble": e, "method": m, "protocol": p, "split": s, "point": np.nan, "value": value}
+        for (e, m), value in values.items()
+        for p in report.HEADERS
+        for s in range(2)
+    ]
+    table = report.macro_means(pd.DataFrame(rows).assign(n_train=8, n_test=2, disjoint=True))
+    assert dict(zip(table["representation"], table["k = 5"], strict=True)) == {
+        "best single model": 1,
+        "concatenation": 30,
+    }
+
+
+def test_the_whole_page_is_sound(paper, monkeypatch, tmp_path):
+    """All figures and two ensembles of unlike widths; docutils has nothing to say."""
+    docutils = pytest.importorskip("docutils.core")
+    report = paper.report
+    monkeypatch.setattr(report, "DATA_SETS", {"x": ("fashion-simclr",), "y": ("digits-sklearn",)})
+    monkeypatch.setattr(report, "SHIPPED", ("fashion-varied",))
+    cells = report.main_cells(2, report.all_ensembles())
+    cells += [cell for figure in paper.figures.all_figures() for cell in figure.cells(2)]
+    rng = np.random.RandomState(0)
+    points = {"spectrum": range(1, 9), "maximum-similarity": range(1, 100)}
+    points["recoverability"] = (0, 1)
+    rows = {
+        (cell.ensemble, cell.method.name, protocol, cell.split, point): {
+            "ensemble": cell.ensemble,
+            "method": cell.method.name,
+            "protocol": protocol,
+            "split": cell.split,
+            "point": float(point),
+            "value": rng.uniform(50, 60),
+            "settings": cell.method.settings,
+            "features": "",
+        }
+        for cell in cells
+        for protocol in cell.protocols
+        for point in points.get(protocol, (np.nan,))
+    }
+    numbers = dict.fromkeys(
+        ["fit_seconds", "transform_seconds", "represent_seconds", "protocol_seconds"], 60.0
+    )
+    sizes = {"n_train": 300, "n_test": 60, "disjoint": False}
+    results = pd.DataFrame(rows.values()).assign(
+        **numbers, **sizes, **paper.harness.environment()
+    )
+
+    def check(results, *, n_plots):
+        folder = tmp_path / str(n_plots)
+        report.write_page(results, folder)
+        plots = [path.stat().st_size for path in (folder / "results").iterdir()]
+        assert len(plots) == n_plots
+        page = (folder / "results.rst").read_text()
+        messages = tmp_path / "messages"
+        with messages.open("w") as stream:
+            docutils.publish_doctree(
+                page, settings_overrides={"report_level": 1, "warning_stream": stream}
+            )
+        assert messages.read_text() == ""
+        return page
+
+    page = check(results, n_plots=15)
+    assert "has not been run" not in page
+    assert "100 steps for the learner" in page  # 300 rows are two batches, 50 times
+    alone = check(results[results["ensemble"] == "fashion-barlow-large"], n_plots=4)
+    assert "The comparison has not been run." in alone
+    assert alone.count("This figure has not been run.") == 10
+    # what was run for a figure alone is in no table of the comparison
+    assert "MLPs of" not in " ".join(page.split("The paper's figures")[0])

@@ -301,12 +301,13 @@ def make_features(name, data, keep, work):
     return (train_part, test_part) if keep is None else (train_part[keep[0]], test_part[keep[1]])
 
 
-def write_full(path, data, work, n_jobs):
-    """All rows of all networks, float16, in the data set's own order."""
+def write_full(path, data, keep, work, n_jobs):
+    """All rows of all networks, float16, in the data set's own order, and which are shipped."""
     features = joblib.Parallel(n_jobs)(
         joblib.delayed(make_features)(name, data, None, work) for name in NETWORKS
     )
     arrays = {"y_train": data[1], "y_test": data[3]}
+    arrays |= {"shipped_train": keep[0], "shipped_test": keep[1]}
     for name, (train_part, test_part) in zip(NETWORKS, features, strict=True):
         arrays[f"{name}_train"] = train_part.astype(np.float16)
         arrays[f"{name}_test"] = test_part.astype(np.float16)
@@ -330,7 +331,7 @@ def main():
     keep = balanced_rows(data[1], 600, rng), balanced_rows(data[3], 300, rng)
     args.work.mkdir(parents=True, exist_ok=True)
     if args.full:
-        write_full(args.full, data, args.work, args.n_jobs)
+        write_full(args.full, data, keep, args.work, args.n_jobs)
         return
     names = args.only or SHIPPED
     features = joblib.Parallel(args.n_jobs)(

@@ -22,8 +22,9 @@ FIGURE = Figure(
         "models have in common."
     ),
     here=(
-        "Three small networks trained on Fashion-MNIST with its labels, on further images of "
-        "Fashion-MNIST; and three EfficientNet-Lite trained on ImageNet with labels, on "
+        "Three small networks trained on Fashion-MNIST with its labels, on test images of "
+        "Fashion-MNIST (the neighbours are the training images, of which they have seen the "
+        "labels); and three EfficientNet-Lite trained on ImageNet with labels, on "
         "Fashion-MNIST, so that there are data of other classes too."
     ),
     cells=lambda n: [cell for name in DATA for cell in cells_of(name, SHOWN[name], n)],

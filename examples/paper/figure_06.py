@@ -86,7 +86,8 @@ FIGURE = Figure(
     ),
     here=(
         "Three small networks trained on Fashion-MNIST, by SimCLR, by Barlow Twins and with "
-        "labels, each alone, on further images of Fashion-MNIST."
+        "labels, each alone, on test images of Fashion-MNIST; the neighbours are training images, "
+        "which the networks have seen."
     ),
     cells=cells,
     claims=claims,

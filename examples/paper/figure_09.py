@@ -12,15 +12,11 @@ from figures import (
     draw_comparison,
     gain,
     main,
-    views_of,
 )
 from methods import transferred
 
 SOURCES = {"wordnet:minilm": "mail", "mail:minilm": "wordnet"}
-TRANSFERRED = {
-    name: transferred(source, views_of(name), f"learner, MLPs of {source}")
-    for name, source in SOURCES.items()
-}
+TRANSFERRED = {name: transferred(source) for name, source in SOURCES.items()}
 SHOWN = {name: compared(name, TRANSFERRED[name]) for name in SOURCES}
 
 

@@ -19,7 +19,7 @@ from figures import (
 from harness import interval
 from methods import learner, single
 
-DATA = "fashion-barlow"
+DATA = "fashion-barlow-large"
 FEATURES = single("barlow_twins")
 NON_NEGATIVE = learner(non_negative=True)
 METHODS = (NON_NEGATIVE, LEARNER, LEARNER_WHITENED)
@@ -48,9 +48,10 @@ def flatter(results, method):
 
 
 def claims(results):
-    said = "singular values fall off less than those of the features"
     found = []
     for method in (NON_NEGATIVE, LEARNER):
+        constrained = method is NON_NEGATIVE
+        said = "more balanced than the features'" if constrained else "nothing is said of it"
         rank = gain(results, DATA, method.name, FEATURES.name, "rankme")
         found += [
             above(
@@ -96,13 +97,13 @@ FIGURE = Figure(
     number="11",
     title="singular values",
     paper=(
-        "Singular values of the features of one Barlow Twins network and of what the learner makes "
-        "of them, kept non-negative as the features are, on five data sets. The learner's are more "
-        "balanced: it spreads rows over more directions."
+        "Singular values of the features of one Barlow Twins network and of what the learner "
+        "makes of them, kept non-negative as the features are. The learner's are more balanced: "
+        "it spreads rows over more directions."
     ),
     here=(
-        "One small Barlow Twins network on the images of Fashion-MNIST that come with the package; "
-        "singular values of the training rows. The learner without the constraint is shown too."
+        "One small Barlow Twins network on images of Fashion-MNIST; singular values of the "
+        "training rows. The learner without the constraint is shown too."
     ),
     cells=lambda n: cells_of(DATA, METHODS, n, (*SMALL, "rankme", "spectrum")),
     claims=claims,

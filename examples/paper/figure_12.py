@@ -11,7 +11,7 @@ from figures import (
 )
 from methods import single
 
-DATA = "fashion-barlow"
+DATA = "fashion-barlow-large"
 FEATURES = single("barlow_twins")
 SETTINGS = {rate: changed(learning_rate=rate) for rate in (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)}
 WHAT = "learning rate"
@@ -21,13 +21,13 @@ FIGURE = Figure(
     title="learning rate",
     paper=(
         "The learner with one Barlow Twins network at several learning rates, mean over five data "
-        "sets. It stays above the features over a wide range, though this is where its margin "
-        "is smallest, and there is room for tuning."
+        "sets. It stays above the features over a wide range, though this is where its margin is "
+        "smallest, and there is room for tuning."
     ),
     here=(
-        "One small Barlow Twins network on the images of Fashion-MNIST that come with the "
-        "package. One rate serves for the MLPs and for the representations, as in the paper. Its "
-        "text does not give the rates; those here are ours, around its 3e-4."
+        "One small Barlow Twins network on images of Fashion-MNIST. One rate serves for the MLPs "
+        "and for the representations, as in the paper. Its text does not give the rates; those "
+        "here are ours, around its 3e-4."
     ),
     cells=lambda n_splits: cells_of(DATA, list(SETTINGS.values()), n_splits),
     claims=lambda results: claims_of_settings(results, DATA, FEATURES, SETTINGS, WHAT),

@@ -11,7 +11,7 @@ from figures import (
 )
 from methods import single
 
-DATA = "fashion-barlow"
+DATA = "fashion-barlow-large"
 FEATURES = single("barlow_twins")
 SETTINGS = {
     size: changed(batch_size=size, learning_rate=3e-4 * size / 256)
@@ -27,9 +27,9 @@ FIGURE = Figure(
         "proportion, mean over five data sets. It stays above the features over a wide range."
     ),
     here=(
-        "One small Barlow Twins network on the images of Fashion-MNIST that come with the "
-        "package. The learning rate is 3e-4 at 256 rows and grows in proportion. The paper's "
-        "text does not give the sizes; those here are ours."
+        "One small Barlow Twins network on images of Fashion-MNIST. The learning rate is 3e-4 at "
+        "256 rows and grows in proportion. The paper's text does not give the sizes; those here "
+        "are ours."
     ),
     cells=lambda n_splits: cells_of(DATA, list(SETTINGS.values()), n_splits),
     claims=lambda results: claims_of_settings(results, DATA, FEATURES, SETTINGS, WHAT),

@@ -22,11 +22,13 @@ from figures import (
     mean_of,
     verdict,
 )
+from summary import gain_between
 
 ONE = "fashion-barlow"
 SEVERAL = ("fashion-simclr", "fashion-varied", "digits-uci", "wordnet")
 SHOWN = {name: compared(name) for name in (*SEVERAL, ONE)}
 MOST_SPLITS = 3
+CLASSIFIERS = {"linear": "1000 epochs", "logistic": "at the minimum"}
 
 
 def baseline(name):
@@ -34,46 +36,49 @@ def baseline(name):
     return baselines_of(name)[0].name
 
 
-def gain_over_baseline(results, name, protocol):
-    return gain(results, name, LEARNER.name, baseline(name), protocol)
-
-
 def of_splits(results):
     """Rows of the splits that have a linear classifier, so that all means are over the same."""
     return results[results["split"] < MOST_SPLITS]
 
 
-def claims(results):
-    results = of_splits(results)
-    linear = {name: gain_over_baseline(results, name, "linear") for name in SEVERAL}
-    holds = [verdict((-mean, half)) for mean, half in linear.values()]
-    neighbours = mean_of([gain_over_baseline(results, name, MAIN) for name in SEVERAL])
-    mean, half = mean_of(list(linear.values()))
-    less = mean - neighbours[0], (half**2 + neighbours[1] ** 2) ** 0.5
-    features = best_single(results, ONE, "linear")
+def claims_of(results, protocol, how):
+    """The paper's claims, of one of the two classifiers."""
+    gains = {name: gain(results, name, LEARNER.name, baseline(name), protocol) for name in SEVERAL}
+    less = {
+        name: verdict(gain_between(results, name, LEARNER.name, baseline(name), MAIN, protocol))
+        for name in SEVERAL
+    }
+    features = best_single(results, ONE, protocol)
+    shown = "; ".join(f"{name} {as_text(number)}" for name, number in gains.items())
     return [
         below(
-            f"{ONE}: the learner below the model's features",
+            f"{how}: {ONE}, the learner below the model's features",
             "with a single model it suffers substantially",
-            gain(results, ONE, LEARNER.name, features, "linear"),
+            gain(results, ONE, LEARNER.name, features, protocol),
         ),
         above(
-            "Several models: above the average (or concatenation) in the mean over the data",
+            f"{how}: several models, above the average (or concatenation) in the mean",
             "still a gain on average",
-            (mean, half),
+            mean_of(list(gains.values())),
         ),
         Claim(
-            "Several models: below the average (or concatenation) on some data",
+            f"{how}: several models, below the average (or concatenation) on some data",
             "gains are much less consistent; it never consistently surpassed the average",
-            "; ".join(f"{name} {as_text(number)}" for name, number in linear.items()),
-            at_least(holds, 1),
+            shown,
+            at_least([verdict((-mean, half)) for mean, half in gains.values()], 1),
         ),
-        below(
-            "Several models: the mean gain is smaller than by neighbours",
+        Claim(
+            f"{how}: the gain is smaller than by neighbours, on more than half of the data",
             "worse than by neighbours",
-            less,
+            "; ".join(f"{name}: {holds}" for name, holds in less.items()),
+            at_least(list(less.values()), len(SEVERAL) // 2 + 1),
         ),
     ]
+
+
+def claims(results):
+    results = of_splits(results)
+    return [c for protocol, how in CLASSIFIERS.items() for c in claims_of(results, protocol, how)]
 
 
 def table(results):
@@ -82,13 +87,11 @@ def table(results):
     for name, methods in SHOWN.items():
         best = best_single(results, name, "linear")
         for method in [best, *(m.name for m in methods)]:
-            mean, half = mean_and_interval(results, name, method, "linear")
-            more, more_half = gain(results, name, method, best, "linear")
-            rows.append(
-                {"data": name, "representation": method or "single: none"}
-                | {"linear": mean, "linear ±": half, "gain": more, "gain ±": more_half}
-                | {"k = 5": mean_and_interval(results, name, method, MAIN)[0]}
-            )
+            row = {"data": name, "representation": method or "single: none"}
+            for protocol, how in CLASSIFIERS.items():
+                row[how], row[f"{how} ±"] = mean_and_interval(results, name, method, protocol)
+            row["gain"], row["gain ±"] = gain(results, name, method, best, "linear")
+            rows.append(row | {"k = 5": mean_and_interval(results, name, method, MAIN)[0]})
     return pd.DataFrame(rows)
 
 
@@ -97,19 +100,23 @@ FIGURE = Figure(
     title="linear classifier",
     paper=(
         "Accuracy of a linear classifier, its weight decay tuned on a tenth of the training rows. "
-        "With one model the learner is clearly below the features. With several it still gains on "
-        "average, but less reliably than by neighbours, and by the paper's discussion no variant "
-        "surpassed the average consistently."
+        "With one model the learner is clearly below the features. With several it still gains "
+        "on average, but less reliably than by neighbours, and by the paper's discussion no "
+        "variant surpassed the average consistently."
     ),
     here=(
-        "Small networks on Fashion-MNIST, the UCI digits and two sentence encoders. The classifier "
-        "is that of the paper's appendix. It is slow, so there are at most three splits, and the "
-        "intervals are wide. Where widths differ, the concatenation takes the place of the average."
+        "Small networks on Fashion-MNIST, the UCI digits and two sentence encoders. The "
+        "classifier is that of the paper's appendix, on rows of length 1, and fitted again on all "
+        "training rows once its decay is chosen, of which the appendix says nothing. After its "
+        "1000 epochs it is far from the minimum of its loss on such rows, farther for some "
+        "representations than for others; so the same classifier at that minimum stands beside "
+        "it, and the claims are asked of both. There are at most three splits, so the intervals "
+        "are wide. Where widths differ, the concatenation takes the place of the average."
     ),
     cells=lambda n: [
         cell
         for name, methods in SHOWN.items()
-        for cell in cells_of(name, methods, min(n, MOST_SPLITS), (*SMALL, "linear"))
+        for cell in cells_of(name, methods, min(n, MOST_SPLITS), (*SMALL, *CLASSIFIERS))
     ],
     claims=claims,
     table=table,

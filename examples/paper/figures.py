@@ -7,6 +7,7 @@ interval excludes the other side, else "unclear".
 
 import argparse
 import importlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,10 +32,15 @@ from methods import (
 from protocols import SMALL
 from summary import best_single, gain, mean_and_interval
 
+from sknnens import EnsembleRepresentationLearner
+
 NUMBERS = tuple(str(number) for number in range(2, 16))
 MAIN = "knn-5"  # the paper gives no k
 Estimate = tuple[float, float]  # a mean and half of its 95 % interval
-DEFAULTS = {"n_layers": 2, "alpha": 0.0, "batch_size": 256, "learning_rate": 3e-4}
+DEFAULTS = {
+    key: parameter.default
+    for key, parameter in inspect.signature(EnsembleRepresentationLearner).parameters.items()
+}
 COLOURS = {
     AVERAGE.name: "#999999",
     CONCATENATION.name: "#56b4e9",
@@ -329,23 +335,28 @@ def claims_of_settings(
     settings: Mapping[float, Method],
     what: str,
 ) -> list[Claim]:
-    """Whether the learner is above the features at every setting, and another beats the default."""
-    found = [
-        above(
-            f"Above the features at {what} {value:g}",
-            "above the features over a wide range",
-            gain(results, name, method.name, features.name, MAIN),
-        )
+    """Whether the learner is above the features at most settings, and another beats the default."""
+    gains = {
+        value: gain(results, name, method.name, features.name, MAIN)
         for value, method in settings.items()
-    ]
+    }
+    verdicts = [verdict(number) for number in gains.values()]
+    wide = Claim(
+        f"Above the features at more than half of {len(settings)} settings of the {what}",
+        "above the features over a wide range",
+        "; ".join(f"{value:g}: {as_text(number)}" for value, number in gains.items()),
+        at_least(verdicts, len(settings) // 2 + 1),
+    )
     over_default = {
         value: gain(results, name, method.name, LEARNER.name, MAIN)
         for value, method in settings.items()
         if method.name != LEARNER.name
     }
     best = max(over_default, key=lambda value: np.nan_to_num(over_default[value][0], nan=-np.inf))
-    statement = f"The best other {what}, {best:g}, picked on the test rows, beats the default"
-    return [*found, above(statement, "there is room for tuning", over_default[best])]
+    statement = (
+        f"The best other {what}, {best:g}, beats the default (optimistic: the same rows pick)"
+    )
+    return [wide, above(statement, "there is room for tuning", over_default[best])]
 
 
 def settings_table(

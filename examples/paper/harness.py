@@ -1,9 +1,12 @@
 """Runs cells of (ensemble, method, split) and keeps one tidy file of results.
 
 A row is one number: an ensemble, a method, a split, a protocol and, where the protocol gives a
-curve, a point on it; with what it took and where it ran. What the file has is not run again.
+curve, a point on it; with what it took and where it ran. What the file has is not run again, but
+where the method's settings or the file of features have changed. What the code does with them
+is not compared: after a change of that, take another file.
 """
 
+import hashlib
 import os
 import platform
 import time
@@ -20,7 +23,7 @@ import pandas as pd
 import scipy.stats
 import sklearn
 import torch
-from ensembles import Ensemble, load_ensemble
+from ensembles import ENSEMBLES, Ensemble, data_folder, load_ensemble
 from methods import Method
 from protocols import PROTOCOLS, SMALL, Evaluation
 
@@ -30,6 +33,8 @@ from sknnens.metrics import recoverability_score
 
 RESULTS = Path(__file__).resolve().parent / "results.parquet"
 KEY = ["ensemble", "method", "protocol", "split"]
+# rows count as finished only where these agree with what would be run now
+CONDITIONS = ["settings", "features"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,23 @@ class Cell:
     split: int
     protocols: tuple[str, ...] = SMALL
 
+    def row_keys(self) -> list[tuple[Any, ...]]:
+        """What tells this cell's rows from others, one a protocol."""
+        conditions = self.method.settings, checksum(self.ensemble)
+        return [
+            (self.ensemble, self.method.name, protocol, self.split, *conditions)
+            for protocol in self.protocols
+        ]
+
+
+@lru_cache
+def checksum(ensemble: str) -> str:
+    """Of an ensemble's file of features; empty where there is none."""
+    file = ENSEMBLES[ensemble.partition(":")[0]].file
+    if file is None or not (data_folder() / file).exists():
+        return ""
+    return hashlib.sha1((data_folder() / file).read_bytes()).hexdigest()[:12]
+
 
 def environment() -> dict[str, Any]:
     """Versions and machine, as columns of each row."""
@@ -72,23 +94,23 @@ def environment() -> dict[str, Any]:
 
 def run_cell(cell: Cell, ensemble: Ensemble) -> list[dict[str, Any]]:
     """Fit, transform, and measure; one dictionary a row."""
-    start = time.perf_counter()
     train, test = ensemble.splits[cell.split]
     stacked, sizes = stack_views(ensemble.views)
     forget_peak_memory()
-    transformer = cell.method.build(sizes, cell.split, cell.split)
+    transformer = cell.method.build(sizes, cell.split)
     begin = time.perf_counter()
     transformer.fit(stacked[train])
     fitted = time.perf_counter()
-    made = transformer.transform(stacked[test])
+    queries = transformer.transform(stacked[test])
     transformed = time.perf_counter()
     peak = peak_memory()
     labels = ensemble.y[train], ensemble.y[test]
     if cell.method.gives == "distances":
-        evaluation = Evaluation(None, None, -made, *labels, split=cell.split)
+        evaluation = Evaluation(None, None, -queries, *labels, split=cell.split)
     else:
-        reference = transformer.transform(stacked[train])
-        evaluation = Evaluation.of_rows(reference, made, *labels, split=cell.split)
+        bank = cell.method.gives == "bank"
+        reference = transformer.embedding_ if bank else transformer.transform(stacked[train])
+        evaluation = Evaluation.of_rows(reference, queries, *labels, split=cell.split)
     if isinstance(transformer, EnsembleRepresentationLearner):
         evaluation.recover = lambda steps: recoverability_score(
             transformer, stacked[test], max_iter=steps
@@ -98,21 +120,27 @@ def run_cell(cell: Cell, ensemble: Ensemble) -> list[dict[str, Any]]:
         "method": cell.method.name,
         "split": cell.split,
         "seed": cell.split,
+        "settings": cell.method.settings,
+        "features": checksum(cell.ensemble),
         "n_train": len(train),
         "n_test": len(test),
         "disjoint": ensemble.disjoint,
-        "width": made.shape[1],
+        "width": queries.shape[1],
         "fit_seconds": fitted - begin,
         "transform_seconds": transformed - fitted,
+        "represent_seconds": time.perf_counter() - begin,
         "peak_mb": peak,
     } | environment()
-    rows = [
-        common | {"protocol": name, "point": np.nan if point is None else point, "value": value}
-        for name in cell.protocols
-        for point, value in list(PROTOCOLS[name](evaluation)) or [(None, np.nan)]
-    ]
-    seconds = time.perf_counter() - start
-    return [row | {"cell_seconds": seconds} for row in rows]
+    rows = []
+    for name in cell.protocols:
+        begin = time.perf_counter()
+        points = list(PROTOCOLS[name](evaluation)) or [(None, np.nan)]
+        measured = {"protocol": name, "protocol_seconds": time.perf_counter() - begin}
+        rows += [
+            common | measured | {"point": np.nan if point is None else point, "value": value}
+            for point, value in points
+        ]
+    return rows
 
 
 def forget_peak_memory() -> None:
@@ -147,24 +175,24 @@ def _run_by_name(cell: Cell) -> list[dict[str, Any]]:
 def read_results(path: Path = RESULTS) -> pd.DataFrame:
     """Every row so far; without a file, a table without rows."""
     if not path.exists():
-        return pd.DataFrame(columns=[*KEY, "point", "value"])
+        return pd.DataFrame(columns=[*KEY, *CONDITIONS, "point", "value"])
     return pd.read_parquet(path)
 
 
 def missing_cells(cells: Iterable[Cell], results: pd.DataFrame) -> list[Cell]:
     """Cells that lack a row, each once, with the protocols that they lack."""
-    finished = set(results[KEY].itertuples(index=False, name=None))
+    finished = set(results[[*KEY, *CONDITIONS]].itertuples(index=False, name=None))
     wanted: dict[tuple[Any, ...], Cell] = {}
     for cell in cells:
-        key = cell.ensemble, cell.method.name, cell.split
-        earlier = wanted[key].protocols if key in wanted else ()
+        name = cell.ensemble, cell.method.name, cell.split
+        earlier = wanted[name].protocols if name in wanted else ()
         lacking = tuple(
-            p
-            for p in cell.protocols
-            if p not in earlier and (*key[:2], p, cell.split) not in finished
+            protocol
+            for protocol, key in zip(cell.protocols, cell.row_keys(), strict=True)
+            if protocol not in earlier and key not in finished
         )
         if earlier or lacking:
-            wanted[key] = replace(cell, protocols=earlier + lacking)
+            wanted[name] = replace(cell, protocols=earlier + lacking)
     return list(wanted.values())
 
 
@@ -173,30 +201,36 @@ def run_cells(
 ) -> pd.DataFrame:
     """Run the cells that the file lacks, `n_jobs` side by side, and return all rows.
 
-    A protocol that a method has no number for leaves a row without a value, so that it is not
-    tried again. The file is written as cells finish.
+    Rows of other settings or other features are replaced. A protocol that a method has no
+    number for leaves a row without a value, so that it is not tried again. The file is
+    written as cells finish; one process at a time may write it.
     """
     results = read_results(path)
     cells = missing_cells(cells, results)
     rows: list[dict[str, Any]] = []
     written = time.monotonic()
     parallel = joblib.Parallel(n_jobs, return_as="generator", batch_size=1, pre_dispatch="n_jobs")
-    for done, (cell, new) in enumerate(
-        zip(cells, parallel(joblib.delayed(_run_by_name)(cell) for cell in cells), strict=True), 1
-    ):
-        rows += new
-        if verbose:
-            print(f"{done}/{len(cells)} {cell.ensemble}, split {cell.split}: {cell.method.name}")
-        if time.monotonic() - written > 20:
-            results, rows, written = write_results(results, rows, path), [], time.monotonic()
-    return write_results(results, rows, path)
+    done = parallel(joblib.delayed(_run_by_name)(cell) for cell in cells)
+    try:
+        for number, (cell, new) in enumerate(zip(cells, done, strict=True), 1):
+            rows += new
+            if verbose:
+                name = f"{cell.ensemble}, split {cell.split}: {cell.method.name}"
+                print(f"{number}/{len(cells)} {name}", flush=True)
+            if time.monotonic() - written > 20:
+                results, rows, written = write_results(results, rows, path), [], time.monotonic()
+    finally:
+        results = write_results(results, rows, path)
+    return results
 
 
 def write_results(results: pd.DataFrame, rows: list[dict[str, Any]], path: Path) -> pd.DataFrame:
-    """Add rows to the file, which is whole at any time."""
+    """Add rows to the file, which is whole at any time; the newer of equal keys stay."""
     if rows:
         new = pd.DataFrame(rows)
-        results = pd.concat([results, new], ignore_index=True) if len(results) else new
+        replaced = pd.MultiIndex.from_frame(results[KEY]).isin(pd.MultiIndex.from_frame(new[KEY]))
+        kept = results[~replaced]
+        results = pd.concat([kept, new], ignore_index=True) if len(kept) else new
         partial = path.with_suffix(".partial")
         results.to_parquet(partial, compression="zstd", index=False)
         partial.replace(path)

@@ -1,11 +1,12 @@
 """What is compared: the learner, and what people use instead of it.
 
-A method makes a transformer for the views of an ensemble. Rivals stand at their published
-settings; where these leave a width or an exponent open, several are run.
+Rivals are at the defaults of ``sknnens.baselines``: published settings where there are some, and
+none tuned on these data. Where an exponent or a width is open, several are run.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ensembles import load_ensemble
@@ -23,9 +24,8 @@ from sknnens.baselines import (
     SingleModel,
 )
 
-Sizes = dict[str, int]
 WHITENED = {"init": "whiten", "representation_learning_rate": 3e-3}
-PCA_WIDTHS = (32, 128, None)  # None: as wide as the widest view, like the learner
+WIDTHS = (32, 128, None)  # None: as wide as the widest view, like the learner
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,34 @@ class Method:
     ----------
     name : str
         As the results call it.
-    build : callable
-        From the widths of the views by name, the seed and the split to a transformer.
-    gives : {"rows", "distances"}
-        What the transformer makes: representations, or distances to the rows of fit.
-    width : int or None
-        Width of the representations where the method fixes it.
+    model : callable
+        Makes a transformer; its first argument is `views`.
+    params : mapping
+        What else it is given; `random_state` and `split` are added where it takes them.
+    gives : {"rows", "distances", "bank"}
+        What stands for the rows of fit: what `transform` makes of them; nothing, since
+        `transform` makes distances to them; or the memory bank that fit has learned.
     """
 
     name: str
-    build: Callable[[Sizes, int, int], Any]
+    model: type
+    params: Mapping[str, Any] = field(default_factory=dict)
     gives: str = "rows"
-    width: int | None = None
+
+    def build(self, sizes: Mapping[str, int], split: int) -> Any:
+        """Make the transformer; the split is its seed, too."""
+        taken = inspect.signature(self.model).parameters
+        seeds = {key: split for key in ("random_state", "split") if key in taken}
+        return self.model(sizes, **self.params, **seeds)
+
+    @property
+    def settings(self) -> str:
+        """Every parameter, defaults included, so that a change of either can be seen."""
+        signature = inspect.signature(self.model)
+        defaults = {key: p.default for key, p in signature.parameters.items()}
+        hidden = ("views", "random_state", "split")
+        known = {k: v for k, v in (defaults | dict(self.params)).items() if k not in hidden}
+        return f"{self.model.__name__}({describe(known)}) -> {self.gives}"
 
 
 class TransferredLearner:
@@ -56,103 +72,89 @@ class TransferredLearner:
     Its own `fit` looks at nothing: no parameter is tuned to the new data.
     """
 
-    def __init__(self, views: Sequence[str], source: str, split: int, params: dict[str, Any]):
+    def __init__(
+        self, views: Mapping[str, int], *, source: str, split: int, random_state: int = 0
+    ) -> None:
         self.views = views
         self.source = source
         self.split = split
-        self.params = params
+        self.random_state = random_state
 
     def fit(self, X: Any) -> "TransferredLearner":
+        """Fit on the other ensemble's rows; `X` is not looked at."""
         ensemble = load_ensemble(self.source)
         rows = ensemble.splits[self.split][0]
         stacked, sizes = stack_views([ensemble.views[view][rows] for view in self.views])
-        self.learner_ = EnsembleRepresentationLearner(sizes, **self.params).fit(stacked)
+        learner = EnsembleRepresentationLearner(sizes, random_state=self.random_state)
+        self.learner_ = learner.fit(stacked)
         return self
 
     def transform(self, X: Any) -> Any:
+        """Learn representations with the other ensemble's MLPs."""
         return self.learner_.transform(X)
 
 
-def describe(params: dict[str, Any]) -> str:
+def describe(params: Mapping[str, Any]) -> str:
     """Parameters as a method's name shows them."""
     return ", ".join(f"{key}={value}" for key, value in params.items())
 
 
-def learner(name: str | None = None, **params: Any) -> Method:
+def learner(name: str | None = None, *, gives: str = "rows", **params: Any) -> Method:
     """The learner, set as in the paper but for `params`."""
     if name is None:
         name = f"learner ({describe(params)})" if params else "learner"
-    return Method(
-        name,
-        lambda sizes, seed, split: EnsembleRepresentationLearner(
-            sizes, random_state=seed, **params
-        ),
-    )
+    return Method(name, EnsembleRepresentationLearner, params, gives)
 
 
 def single(view: str) -> Method:
     """One model's features."""
-    return Method(f"single: {view}", lambda sizes, seed, split: SingleModel(sizes, view=view))
+    return Method(f"single: {view}", SingleModel, {"view": view})
 
 
-def transferred(source: str, views: Sequence[str], name: str, **params: Any) -> Method:
-    """The learner of these views, its MLPs fitted on another ensemble."""
-
-    def build(sizes: Sizes, seed: int, split: int) -> Any:
-        return TransferredLearner(views, source, split, {"random_state": seed, **params})
-
-    return Method(name, build)
-
-
-LEARNER = learner()
-LEARNER_WHITENED = learner("learner, whitened start", **WHITENED)
-CONCATENATION = Method("concatenation", lambda sizes, seed, split: Concatenation(sizes))
-AVERAGE = Method("average", lambda sizes, seed, split: Average(sizes))
-PROCRUSTES = Method("Procrustes average", lambda sizes, seed, split: ProcrustesAverage(sizes))
+def transferred(source: str) -> Method:
+    """The learner, its MLPs fitted on another ensemble that has the same views."""
+    return Method(f"learner, MLPs of {source}", TransferredLearner, {"source": source})
 
 
 def pca(exponent: float, width: int | None) -> Method:
     """Principal components of the concatenation."""
     name = f"PCA, whitening {exponent:g}" + (f", width {width}" if width else "")
-    return Method(
-        name,
-        lambda sizes, seed, split: ConcatenationPCA(
-            sizes, n_components=width, whiten_exponent=exponent, random_state=seed
-        ),
-        width=width,
-    )
+    return Method(name, ConcatenationPCA, {"n_components": width, "whiten_exponent": exponent})
 
 
 def gcca(width: int | None) -> Method:
     """Generalised CCA, the ridge at the mean eigenvalue."""
-    name = "GCCA" + (f", width {width}" if width else "")
-    return Method(name, lambda sizes, seed, split: GCCA(sizes, n_components=width), width=width)
+    return Method("GCCA" + (f", width {width}" if width else ""), GCCA, {"n_components": width})
 
 
+LEARNER = learner()
+LEARNER_WHITENED = learner("learner, whitened start", **WHITENED)
+LEARNER_BANK = learner("learner, its bank as reference", gives="bank")
+AVERAGE = Method("average", Average)
+CONCATENATION = Method("concatenation", Concatenation)
 HALF_WHITENED = pca(0.5, None)
 RIVALS = (
+    AVERAGE,
     CONCATENATION,
-    Method("centred", lambda sizes, seed, split: Concatenation(sizes, scaling="center")),
-    Method("z-scored", lambda sizes, seed, split: Concatenation(sizes, scaling="standard")),
-    *(pca(exponent, width) for exponent in (0, 0.5, 1) for width in PCA_WIDTHS),
-    *(gcca(width) for width in PCA_WIDTHS),
-    PROCRUSTES,
-    Method(
-        "rank fusion", lambda sizes, seed, split: ReciprocalRankFusion(sizes), gives="distances"
-    ),
-    Method("graph diffusion", lambda sizes, seed, split: GraphDiffusion(sizes)),
-    Method(
-        "autoencoder",
-        lambda sizes, seed, split: ConcatenationAutoencoder(sizes, random_state=seed),
-    ),
+    Method("centred", Concatenation, {"scaling": "center"}),
+    Method("z-scored", Concatenation, {"scaling": "standard"}),
+    *(pca(exponent, width) for exponent in (0, 0.5, 1) for width in WIDTHS),
+    *(gcca(width) for width in WIDTHS),
+    Method("Procrustes average", ProcrustesAverage),
+    Method("rank fusion", ReciprocalRankFusion, gives="distances"),
+    Method("graph diffusion", GraphDiffusion),
+    Method("autoencoder", ConcatenationAutoencoder),
 )
+ALL = (*RIVALS, LEARNER, LEARNER_WHITENED)
 
 
-def comparable(sizes: Sizes, n_train: int) -> list[Method]:
+def contenders(sizes: Mapping[str, int], n_train: int) -> list[Method]:
     """Every method of the main table that can be had from views of these widths."""
-    most = min(n_train, max(sizes.values()))  # from there on, a width is the default
-    methods = [*(single(view) for view in sizes)]
-    methods += [m for m in RIVALS if m.width is None or m.width < most]
-    if len(set(sizes.values())) == 1:
-        methods.append(AVERAGE)
-    return [*methods, LEARNER, LEARNER_WHITENED]
+    most = min(n_train, sum(sizes.values()))
+    methods = [
+        m
+        for m in ALL
+        if (m.params.get("n_components") or 0) <= most
+        and (m is not AVERAGE or len(set(sizes.values())) == 1)
+    ]
+    return [*(single(view) for view in sizes), *methods]

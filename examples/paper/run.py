@@ -5,8 +5,9 @@
     python run.py --figure 10     # one figure
     python run.py --page          # only the page, from the results so far
 
-Rows that the results file has are not run again. Ensembles whose features have not been made are
-left out, with a note that says how to make them.
+It needs ``pip install '.[paper]'``, in the root of the repository. Rows that the results file has
+are not run again. Ensembles whose features have not been made are left out, with a note that says
+how to make them.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 from ensembles import N_SPLITS
 from figures import NUMBERS, all_figures
 from harness import RESULTS, Cell, load_views, read_results, run_cells
-from report import COMPARED, DOCS, main_cells, write_page
+from report import DOCS, all_ensembles, main_cells, write_page
 
 
 def available(names: list[str]) -> set[str]:
@@ -36,12 +37,11 @@ def wanted_cells(args: argparse.Namespace) -> list[Cell]:
     """What the arguments ask for, without ensembles that are not there."""
     figures = [f for f in all_figures() if args.figure in (None, f.number)]
     of_figures = [] if args.small else [c for f in figures for c in f.cells(args.splits)]
-    here = available(
-        [*(COMPARED if args.figure is None else ()), *(c.ensemble for c in of_figures)]
-    )
+    names = [] if args.figure else all_ensembles()
+    here = available([*names, *(c.ensemble for c in of_figures)])
     if args.ensembles:
         here &= set(args.ensembles)
-    main = [] if args.figure else main_cells(args.splits, [n for n in COMPARED if n in here])
+    main = main_cells(args.splits, [name for name in names if name in here])
     return main + [c for c in of_figures if c.ensemble in here]
 
 
@@ -62,6 +62,8 @@ def main() -> None:
         begin = time.perf_counter()
         results = run_cells(wanted_cells(args), args.results, n_jobs=args.n_jobs)
         print(f"{(time.perf_counter() - begin) / 60:.1f} minutes")
+    if not len(results):
+        raise SystemExit(f"{args.results} has no rows.")
     write_page(results, args.docs)
     print(f"The page is {args.docs / 'results.rst'}.")
 

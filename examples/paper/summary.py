@@ -4,10 +4,27 @@ What is missing is NaN: a method without rows, one without a number for the prot
 interval of a single split.
 """
 
+from typing import Any, ClassVar
+
 import numpy as np
 import pandas as pd
 from harness import interval
 from numpy.typing import NDArray
+
+
+class _Memo:
+    """The places of rows in the last table that was asked about."""
+
+    table: pd.DataFrame | None = None
+    places: ClassVar[dict[tuple[str, str, str], Any]] = {}
+
+
+def _places(results: pd.DataFrame) -> dict[tuple[str, str, str], Any]:
+    """Where the rows of each (ensemble, method, protocol) are: a page asks thousands of times."""
+    if _Memo.table is not results:
+        _Memo.table = results
+        _Memo.places = results.groupby(["ensemble", "method", "protocol"], sort=False).indices
+    return _Memo.places
 
 
 def values(
@@ -64,6 +81,24 @@ def gain(
     _, ours, theirs = np.intersect1d(rows.index, other.index, return_indices=True)
     numbers, references = (part["value"].to_numpy(float) for part in (rows, other))
     return _mean_and_half(numbers[ours] - references[theirs], rows.iloc[ours])
+
+
+def gain_between(
+    results: pd.DataFrame,
+    ensemble: str,
+    method: str | None,
+    reference: str | None,
+    protocol: str,
+    other_protocol: str,
+) -> tuple[float, float]:
+    """By how much the gain over a reference is larger under one protocol than another."""
+    gains = []
+    for name in (protocol, other_protocol):
+        ours, theirs = (values(results, ensemble, m, name) for m in (method, reference))
+        gains.append(ours["value"] - theirs["value"])
+    difference = (gains[0] - gains[1]).dropna()
+    rows = values(results, ensemble, method, protocol).loc[difference.index]
+    return _mean_and_half(difference, rows)
 
 
 def best_single(results: pd.DataFrame, ensemble: str, protocol: str = "knn-5") -> str | None:
