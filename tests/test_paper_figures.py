@@ -229,7 +229,7 @@ def test_verdicts(figures):
     assert figures.at_least([yes, no, no], 2) == no
     assert figures.at_least([yes, unclear, no], 2) == unclear
     assert figures.at_least([], 0) == unclear
-    np.testing.assert_allclose(figures.mean_of([(1, 3), (2, 4)]), (1.5, 2.5))
+    np.testing.assert_allclose(figures.mean_of([(1, 3), (2, 4)]), (1.5, 3.5))
 
 
 def test_markdown(figures):
@@ -349,7 +349,9 @@ def test_linear_claims_that_are_false(every):
         return points
 
     assert list(verdicts(figure, plant(figure, world(9))).values()) == ["no", "yes", "no", "no"] * 2
-    assert list(verdicts(figure, plant(figure, world(-9))).values()) == ["no", "no", "yes", "yes"] * 2
+    assert (
+        list(verdicts(figure, plant(figure, world(-9))).values()) == ["no", "no", "yes", "yes"] * 2
+    )
 
 
 @pytest.mark.parametrize("number", NUMBERS)

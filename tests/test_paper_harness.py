@@ -357,9 +357,7 @@ def test_the_whole_page_is_sound(paper, monkeypatch, tmp_path):
         ["fit_seconds", "transform_seconds", "represent_seconds", "protocol_seconds"], 60.0
     )
     sizes = {"n_train": 300, "n_test": 60, "disjoint": False}
-    results = pd.DataFrame(rows.values()).assign(
-        **numbers, **sizes, **paper.harness.environment()
-    )
+    results = pd.DataFrame(rows.values()).assign(**numbers, **sizes, **paper.harness.environment())
 
     def check(results, *, n_plots):
         folder = tmp_path / str(n_plots)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from ensembles import ENSEMBLES
-from harness import RESULTS, Cell, run_cells
+from harness import RESULTS, Cell, available, run_cells
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from methods import (
@@ -175,11 +175,11 @@ def below(statement: str, paper: str, number: Estimate, bound: float = 0.0, **te
 
 
 def mean_of(numbers: Sequence[Estimate]) -> Estimate:
-    """Mean over data sets; their errors are taken as independent."""
+    """Mean over data sets; the interval is the mean of theirs, as if all erred together."""
     means, halves = np.array(numbers, dtype=float).reshape(-1, 2).T
     if not len(means):
         return float("nan"), float("nan")
-    return float(means.mean()), float(np.sqrt((halves**2).sum()) / len(halves))
+    return float(means.mean()), float(halves.mean())
 
 
 def gains_over_baselines(
@@ -397,22 +397,20 @@ def draw_settings(
 # ---------------------------------------------------------------- output
 
 
+def format_cell(column: str, value: Any, formats: Mapping[str, str] | None = None) -> str:
+    """A cell of a table: floats with one digit, gains with a sign, or as `formats` says."""
+    if not isinstance(value, float):
+        return str(value)
+    digits = {"gain": "+.1f"} | dict(formats or {})
+    return "" if np.isnan(value) else format(value, digits.get(column, ".1f"))
+
+
 def to_markdown(table: pd.DataFrame, formats: Mapping[str, str] | None = None) -> str:
-    """A table in Markdown; floats have one digit and gains a sign, where `formats` says no other.
-
-    What was not measured is an empty cell.
-    """
-    formats = {"gain": "+.1f"} | dict(formats or {})
-
-    def cell(column: str, value: Any) -> str:
-        if not isinstance(value, float):
-            return str(value)
-        return "" if np.isnan(value) else format(value, formats.get(column, ".1f"))
-
+    """A table in Markdown. What was not measured is an empty cell."""
     right = [pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]
     lines = [list(table.columns), ["--:" if r else "---" for r in right]]
     lines += [
-        [cell(*pair) for pair in zip(table.columns, row, strict=True)]
+        [format_cell(*pair, formats) for pair in zip(table.columns, row, strict=True)]
         for row in table.itertuples(index=False, name=None)
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -438,7 +436,10 @@ def main(figure: Figure) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--plot", type=Path, default=Path(f"figure_{int(figure.number):02}.png"))
     args = parser.parse_args()
-    results = run_cells(figure.cells(args.splits), args.results, n_jobs=args.n_jobs)
+    cells = figure.cells(args.splits)
+    here = available([cell.ensemble for cell in cells])
+    cells = [cell for cell in cells if cell.ensemble in here]
+    results = run_cells(cells, args.results, n_jobs=args.n_jobs)
     print(f"\n## Figure {figure.number}: {figure.title}\n")
     print(f"Paper: {figure.paper}\n\nHere: {figure.here}\n")
     print(to_markdown(claims_table(figure.claims(results))) + "\n")

@@ -168,6 +168,19 @@ def load_views(name: str) -> Ensemble:
     return replace(ensemble, views={view: ensemble.views[view] for view in chosen.split("+")})
 
 
+def available(names: Iterable[str]) -> set[str]:
+    """Ensembles whose features are there; says how to make the others."""
+    found = set()
+    for name in dict.fromkeys(names):
+        try:
+            load_views(name)
+        except FileNotFoundError as error:
+            print(f"{name} is left out: {error}")
+        else:
+            found.add(name)
+    return found
+
+
 def _run_by_name(cell: Cell) -> list[dict[str, Any]]:
     return run_cell(cell, load_views(cell.ensemble))
 

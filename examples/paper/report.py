@@ -16,6 +16,7 @@ from figures import (
     as_text,
     claims_table,
     draw_bars,
+    format_cell,
     save_plot,
     verdict,
 )
@@ -233,19 +234,13 @@ def draw_overview(results: pd.DataFrame, canvas: Canvas) -> None:
 
 
 def to_rst(table: pd.DataFrame, formats: Mapping[str, str] | None = None) -> str:
-    """A table as a ``csv-table``; floats have one digit where `formats` says no other."""
-    formats = {"gain": "+.1f"} | dict(formats or {})
-
-    def cell(column: str, value: Any) -> str:
-        if isinstance(value, float):
-            value = "" if np.isnan(value) else format(value, formats.get(column, ".1f"))
-        return '"' + str(value).replace('"', '""') + '"'
-
-    lines = [",".join(cell("", name) for name in table.columns)]
-    lines += [
-        ",".join(cell(*pair) for pair in zip(table.columns, row, strict=True))
+    """A table as a ``csv-table``. What was not measured is an empty cell."""
+    rows = [
+        [format_cell(*pair, formats) for pair in zip(table.columns, row, strict=True)]
         for row in table.itertuples(index=False, name=None)
     ]
+    quoted = [['"' + x.replace('"', '""') + '"' for x in row] for row in [table.columns, *rows]]
+    lines = [",".join(row) for row in quoted]
     return ".. csv-table::\n    :header-rows: 1\n\n" + textwrap.indent("\n".join(lines), "    ")
 
 

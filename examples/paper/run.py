@@ -16,21 +16,8 @@ from pathlib import Path
 
 from ensembles import N_SPLITS
 from figures import NUMBERS, all_figures
-from harness import RESULTS, Cell, load_views, read_results, run_cells
+from harness import RESULTS, Cell, available, read_results, run_cells
 from report import DOCS, all_ensembles, main_cells, write_page
-
-
-def available(names: list[str]) -> set[str]:
-    """Ensembles whose features are there; says how to make the others."""
-    found = set()
-    for name in dict.fromkeys(names):
-        try:
-            load_views(name)
-        except FileNotFoundError as error:
-            print(f"{name} is left out: {error}")
-        else:
-            found.add(name)
-    return found
 
 
 def wanted_cells(args: argparse.Namespace) -> list[Cell]:
