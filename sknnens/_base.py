@@ -72,6 +72,9 @@ class ViewsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     views: Any
     missing_views: str
 
+    _leaves_out = False  # rows that lack a view, so that they may lack all
+    _missing_hint: str | None = None  # see `check_rows`
+
     def _read_to_fit(self, X: Any, y: Any = None) -> FitInput:
         """Read and check the views; the estimator is not changed."""
         layout = check_layout(self.views)
@@ -185,8 +188,8 @@ class ViewsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Check the rows of the views that are used, and return those views in one type."""
         arrays, labels = join_types([arrays[i] for i in used]), [labels[i] for i in used]
         allow_missing = self.missing_views == "mask"
-        check_rows(arrays, labels, allow_missing=allow_missing)
-        if allow_missing:
+        check_rows(arrays, labels, allow_missing=allow_missing, hint=self._missing_hint)
+        if allow_missing and not self._leaves_out:
             check_some_view(find_missing(arrays), labels)
         return arrays
 
@@ -216,8 +219,20 @@ class ViewReader(ViewsTransformer):
         self.missing_views = missing_views
 
 
+class CompleteViewReader(ViewReader):
+    """The same, for functions that leave out the rows that lack a view."""
+
+    _leaves_out = True
+    _missing_hint = " missing_views='mask' leaves such rows out."
+
+
 def read_views(
-    X: Any, views: Any = None, y: Any = None, *, missing_views: str = "error"
+    X: Any,
+    views: Any = None,
+    y: Any = None,
+    *,
+    missing_views: str = "error",
+    leaves_out: bool = False,
 ) -> tuple[list[NDArray[Any]], list[str]]:
     """Read the views of `X` in any of the input forms.
 
@@ -231,6 +246,8 @@ def read_views(
         Labels, to tell a list of models that was split by its models.
     missing_views : {"error", "mask"}, default="error"
         Whether a row may be NaN in all columns of a view.
+    leaves_out : bool, default=False
+        Whether the caller leaves out the rows that lack a view, so that they may lack all.
 
     Returns
     -------
@@ -239,5 +256,6 @@ def read_views(
     names : list of str
         Names of the views.
     """
-    data = ViewReader(views, missing_views)._read_to_fit(X, y)
+    reader = CompleteViewReader if leaves_out else ViewReader
+    data = reader(views, missing_views)._read_to_fit(X, y)
     return data.arrays, data.attributes["view_names_"].tolist()

@@ -69,6 +69,7 @@ def check_rows(
     *,
     allow_missing: bool,
     first_row: int = 0,
+    hint: str | None = None,
 ) -> None:
     """Raise ValueError where a view holds infinity or NaN that it may not hold.
 
@@ -82,7 +83,12 @@ def check_rows(
         Whether a row may be NaN in all columns of a view.
     first_row : int, default=0
         What the first row is called.
+    hint : str, default=None
+        What the message adds for a row that is NaN in all columns. None says that it can be
+        learned from its other views, where there are some.
     """
+    if hint is None:
+        hint = MASK_HINT * (len(arrays) > 1)
     for x, label in zip(arrays, labels, strict=True):
         step = max(1, ENTRIES // x.shape[1])
         for begin in range(0, len(x), step):
@@ -97,8 +103,7 @@ def check_rows(
                 i = int(np.argmax(faulty))
                 row = first_row + begin + int(suspects[i])
                 message = _describe_row(label, row, int(n_nan[i]), x.shape[1], has_inf[i])
-                can_mask = not allow_missing and missing[i] and len(arrays) > 1
-                raise ValueError(message + MASK_HINT * bool(can_mask))
+                raise ValueError(message + hint * bool(missing[i] and not allow_missing))
 
 
 def _describe_row(label: str, row: int, n_nan: int, n_columns: int, has_inf: bool) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
-from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, train_test_split
+from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils._optional_dependencies import check_pandas_support
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions, validate_params
@@ -19,7 +19,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sknnens._base import read_views
 from sknnens._checks import find_missing
-from sknnens._cosine import nearest, overlap, to_unit
+from sknnens._cosine import nearest, overlap, skewness, to_unit
 from sknnens._estimator import EnsembleRepresentationLearner
 from sknnens._plotting import Display
 from sknnens._views import FLOAT_DTYPES, column_slices
@@ -31,10 +31,13 @@ from sknnens.baselines import (
     ReciprocalRankFusion,
     SingleModel,
 )
-from sknnens.metrics import hubness_score, rankme_score
+from sknnens.metrics import rankme_score
 
 N_NEAREST = 10  # neighbours that hubness and agreement look at
 LEVEL = 0.95  # of the intervals
+
+# Of each view, which samples have it, and their neighbours, where there are enough.
+ViewNeighbors = list[tuple[NDArray[np.bool_], NDArray[np.intp] | None]]
 
 
 class ComparisonDisplay(Display):
@@ -254,7 +257,11 @@ def compare_representations(
     labels = None if y is None else _check_labels(y, arrays[0])
     rng = check_random_state(random_state)
     rows = _draw_rows(len(arrays[0]), labels, max_samples, cv, rng)
-    data = _Data.from_views([x[rows] for x in arrays], names, labels, rows)
+    if rows is not None:
+        arrays = [x[rows] for x in arrays]
+        labels = None if labels is None else labels[rows]
+    data = _Data.from_views(arrays, names, labels)
+    del arrays
     seed = int(rng.randint(np.iinfo(np.int32).max))
     prepared = {
         name: _prepare(name, method, data.views, missing_views, seed)
@@ -262,10 +269,13 @@ def compare_representations(
     }
     folds = _make_folds(cv, data, seed)
     neighbors = _check_neighbors(n_neighbors, folds, labels is not None)
+    of_views = Parallel(n_jobs=n_jobs)(
+        delayed(_find_view_neighbors)(data, test) for _, test in folds
+    )
     records = Parallel(n_jobs=n_jobs, verbose=verbose)(
-        delayed(_evaluate)(name, clone(method), data, fold, train, test, neighbors)
+        delayed(_evaluate)(name, clone(method), data, fold, of_views[fold[0]], neighbors)
         for name, method in prepared.items()
-        for fold, (train, test) in enumerate(folds)
+        for fold in ((i, *split) for i, split in enumerate(folds))
     )
     scores = pandas.DataFrame(records).set_index(["method", "fold"])
     ratio = float(np.mean([len(test) / len(train) for train, test in folds]))
@@ -285,23 +295,23 @@ class _Data:
         Their widths.
     labels : ndarray of shape (n_samples,) or None
         Classes, numbered from 0.
+    complete : list of bool
+        Of each view, whether all samples have it.
     """
 
     X: NDArray[Any]
     views: dict[str, int]
     labels: NDArray[np.intp] | None
+    complete: list[bool]
 
     @classmethod
     def from_views(
-        cls,
-        arrays: list[NDArray[Any]],
-        names: list[str],
-        labels: NDArray[np.intp] | None,
-        rows: NDArray[np.intp],
+        cls, arrays: list[NDArray[Any]], names: list[str], labels: NDArray[np.intp] | None
     ) -> "_Data":
-        """Put views side by side that have the rows already."""
+        """Put views side by side."""
         sizes = {name: x.shape[1] for name, x in zip(names, arrays, strict=True)}
-        return cls(np.concatenate(arrays, axis=1), sizes, None if labels is None else labels[rows])
+        complete = [not missing.any() for missing in find_missing(arrays).T]
+        return cls(np.concatenate(arrays, axis=1), sizes, labels, complete)
 
     def split(self, rows: NDArray[np.intp]) -> list[NDArray[Any]]:
         """One array a view."""
@@ -347,18 +357,28 @@ def _draw_rows(
     max_samples: float | None,
     cv: Any,
     rng: np.random.RandomState,
-) -> NDArray[np.intp]:
-    """Draw which samples to take, in their order."""
-    rows = np.arange(n_samples)
+) -> NDArray[np.intp] | None:
+    """Draw which samples to take, in their order, class by class; None takes all."""
     if max_samples is None or max_samples == 1.0 or max_samples >= n_samples:
-        return rows
+        return None
     if cv is not None and not isinstance(cv, Integral) and not hasattr(cv, "split"):
         raise ValueError(
             "max_samples draws samples, so that the row numbers in cv are no longer theirs. Give "
             "cv a number or a splitter, or draw the samples first."
         )
-    drawn, _ = train_test_split(rows, train_size=max_samples, stratify=labels, random_state=rng)
-    return np.sort(drawn)
+    share = max_samples if max_samples < 1 else max_samples / n_samples
+    n_drawn = int(round(share * n_samples, 6))  # 29, not 28, of 100 samples at 0.29
+    if n_drawn < 2:
+        raise ValueError(f"max_samples={max_samples!r} draws {n_drawn} of {n_samples} samples.")
+    classes = np.zeros(n_samples, dtype=np.intp) if labels is None else labels
+    exact = np.bincount(classes) * n_drawn / n_samples
+    counts = exact.astype(np.intp)
+    largest = np.argsort(counts - exact, kind="stable")  # of what the numbers are rounded down by
+    counts[largest[: n_drawn - counts.sum()]] += 1
+    drawn = [
+        rng.permutation(np.flatnonzero(classes == c))[:count] for c, count in enumerate(counts)
+    ]
+    return np.sort(np.concatenate(drawn))
 
 
 def _make_folds(cv: Any, data: _Data, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
@@ -398,11 +418,10 @@ def _default_methods(data: _Data) -> dict[str, Any]:
             init="whiten", representation_learning_rate=3e-3
         ),
     }
-    missing = np.atleast_1d(find_missing(data.split(np.arange(len(data.X)))).any(axis=0))
     single = {
         f"model {name}" if name in fusions else name: SingleModel(view=v)
         for v, name in enumerate(names)
-        if not missing[v]
+        if data.complete[v]
     }
     return single | fusions
 
@@ -434,12 +453,12 @@ def _evaluate(
     name: str,
     method: Any,
     data: _Data,
-    fold: int,
-    train: NDArray[np.intp],
-    test: NDArray[np.intp],
+    fold: tuple[int, NDArray[np.intp], NDArray[np.intp]],
+    view_neighbors: ViewNeighbors,
     neighbors: list[int],
 ) -> dict[str, Any]:
-    """Measure one method on one fold."""
+    """Measure one method on one fold: its number, the samples to fit, and those left out."""
+    number, train, test = fold
     begin = perf_counter()
     reference = method.fit_transform(data.X[train])
     fitted = perf_counter()
@@ -449,17 +468,23 @@ def _evaluate(
     reference, queries = (
         check_array(x, dtype=FLOAT_DTYPES, input_name=what) for x in (reference, queries)
     )
-    record: dict[str, Any] = {"method": name, "fold": fold}
+    record: dict[str, Any] = {"method": name, "fold": number}
+    own = _Neighborhoods(to_unit(queries))
+    if own.directed.sum() <= N_NEAREST:
+        raise ValueError(
+            f"{what} is zero but for {own.directed.sum()} of the {len(test)} samples of a fold. "
+            f"More than {N_NEAREST} are needed."
+        )
     if data.labels is not None:
-        found = nearest(to_unit(queries), to_unit(reference), neighbors[-1])
+        found = nearest(own.units, to_unit(reference), neighbors[-1])
         classes = data.labels[train][found]
         for k in neighbors:
             hits = _vote(classes[:, :k], data.labels.max() + 1) == data.labels[test]
             record[f"accuracy_k{k}"] = hits.mean()
     return record | {
         "rankme": rankme_score(queries),
-        "hubness": hubness_score(queries, n_neighbors=N_NEAREST),
-        "agreement": _mean_agreement(to_unit(queries), data.split(test)),
+        "hubness": own.hubness(),
+        "agreement": _mean_agreement(own, data, test, view_neighbors),
         "n_components": queries.shape[1],
         "fit_seconds": fitted - begin,
         "transform_seconds": end - fitted,
@@ -474,17 +499,58 @@ def _vote(classes: NDArray[np.intp], n_classes: int) -> NDArray[np.intp]:
     return np.asarray(counts.argmax(axis=1))  # as KNeighborsClassifier
 
 
-def _mean_agreement(rows: NDArray[Any], views: list[NDArray[Any]]) -> float:
+class _Neighborhoods:
+    """The nearest neighbours of rows among themselves, found once for each choice of rows.
+
+    Parameters
+    ----------
+    units : ndarray of shape (n_samples, d)
+        Rows of length 1, or zero; the latter have no neighbours.
+    """
+
+    def __init__(self, units: NDArray[Any]) -> None:
+        self.units = units
+        self.directed: NDArray[np.bool_] = np.asarray(units.any(axis=1))
+        self._found: dict[bytes, NDArray[np.intp]] = {}
+
+    def among(self, kept: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Neighbours of the rows that are kept, by their numbers among these."""
+        key = kept.tobytes()
+        if key not in self._found:
+            self._found[key] = nearest(self.units[kept], None, N_NEAREST)
+        return self._found[key]
+
+    def hubness(self) -> float:
+        """Return what `hubness_score` does."""
+        found = self.among(self.directed)
+        return skewness(np.bincount(found.ravel(), minlength=len(found)))
+
+
+def _find_view_neighbors(data: _Data, rows: NDArray[np.intp]) -> ViewNeighbors:
+    """Neighbours within each view, once for all methods."""
+    found: ViewNeighbors = []
+    for view in data.split(rows):
+        own = _Neighborhoods(to_unit(view))
+        enough = own.directed.sum() > N_NEAREST
+        found.append((own.directed, own.among(own.directed) if enough else None))
+    return found
+
+
+def _mean_agreement(
+    own: _Neighborhoods, data: _Data, rows: NDArray[np.intp], view_neighbors: ViewNeighbors
+) -> float:
     """Mean over views of the share of neighbours in common; NaN where too few samples have any.
 
     Of a view, those samples count that have it.
     """
     shares = []
-    for view in map(to_unit, views):
-        kept = view.any(axis=1) & rows.any(axis=1)
-        if kept.sum() > N_NEAREST:
-            found = (nearest(x[kept], None, N_NEAREST) for x in (rows, view))
-            shares.append(overlap(*found))
+    for v, (directed, found) in enumerate(view_neighbors):
+        kept = directed & own.directed
+        if kept.sum() <= N_NEAREST:
+            continue
+        if found is None or not np.array_equal(kept, directed):  # the method has no direction there
+            found = nearest(to_unit(data.split(rows)[v])[kept], None, N_NEAREST)
+        shares.append(overlap(own.among(kept), found))
     return float(np.mean(shares)) if shares else np.nan
 
 

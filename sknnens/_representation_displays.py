@@ -8,7 +8,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from sknnens import metrics
+from sknnens._cosine import k_occurrence, skewness
 from sknnens._plotting import Display
+
+MAX_BINS = 200  # of the histogram of counts, which may go up to the number of samples
 
 
 def _transform(estimator: Any, X: Any) -> Any:
@@ -442,7 +445,7 @@ class HubnessDisplay(Display):
         display : HubnessDisplay
         """
         check_matplotlib_support(f"{cls.__name__}.from_representations")
-        occurrence = metrics.k_occurrence(queries, database, n_neighbors)
+        occurrence = k_occurrence(queries, database, n_neighbors)
         return cls(occurrence, n_neighbors=n_neighbors, name=name).plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
@@ -463,9 +466,11 @@ class HubnessDisplay(Display):
         """
         ax = self._take_axes(ax)
         own = self.name if name is None else name
-        label = f"skewness {metrics.skewness(self.occurrence):.2f}"
+        label = f"skewness {skewness(self.occurrence):.2f}"
         label = label if own is None else f"{own} ({label})"
-        bins = np.arange(self.occurrence.max() + 2) - 0.5  # one a count
+        n_counts = int(self.occurrence.max()) + 1
+        width = -(-n_counts // MAX_BINS)  # counts a bar, 1 as long as there are few
+        bins = np.arange(0, n_counts + width, width) - 0.5
         kwargs = {"bins": bins, "alpha": 0.5, "log": True, "label": label} | kwargs
         _, _, self.bars_ = ax.hist(self.occurrence, **kwargs)
         ax.set(

@@ -91,10 +91,12 @@ class NeighborAgreementDisplay(Display):
         display : NeighborAgreementDisplay
         """
         check_matplotlib_support(f"{cls.__name__}.from_views")
+        arrays, names = read_views(X, views, missing_views=missing_views, leaves_out=True)
         agreement = metrics.neighbor_agreement(
-            X, views, n_neighbors=n_neighbors, missing_views=missing_views
+            dict(zip(names, arrays, strict=True)),
+            n_neighbors=n_neighbors,
+            missing_views=missing_views,
         )
-        _, names = read_views(X, views, missing_views="mask")
         return cls(agreement, view_names=names).plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Self:

@@ -2,28 +2,35 @@
 
 None of them alone says which representation is better: see the user guide.
 
-Where neighbours are concerned, they are by the cosine, and of rows that are equally near the first
-ones count. A row of zeros has no direction and so no neighbours. The similarities of some
-rows at a time are in memory, as many as scikit-learn's setting ``working_memory`` allows.
+Where neighbours are concerned, they are by the cosine, and of equal similarities, as they are
+computed, the first ones count. A row of zeros has no direction and so no neighbours. The
+similarities of some rows at a time are in memory, as many as scikit-learn's setting
+``working_memory`` allows.
 """
 
 from collections.abc import Mapping
+from itertools import combinations
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import scipy.special
-import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from sknnens._base import read_views
-from sknnens._checks import find_missing
-from sknnens._cosine import count_occurrences, nearest, overlap, similarities, to_unit
+from sknnens._cosine import (
+    k_occurrence,
+    nearest,
+    overlap,
+    read_rows,
+    read_unit_pair,
+    similarities,
+    skewness,
+    to_unit,
+)
 from sknnens._estimator import EnsembleRepresentationLearner
-from sknnens._views import FLOAT_DTYPES, as_native, label_views
 
 __all__ = [
     "hubness_score",
@@ -34,6 +41,8 @@ __all__ = [
     "singular_value_spectrum",
 ]
 
+# Standard deviations that a mean similarity must be away from 0 to be divided by.
+LEAST_DEVIATIONS = 5
 BLOCK_ROWS = 1024  # of a matrix whose singular values are taken, in float64 at a time
 
 
@@ -157,7 +166,7 @@ def rankme_score(representations: ArrayLike, *, eps: float = 1e-7) -> float:
     >>> round(rankme_score(np.ones((8, 5))), 3)
     1.0
     """
-    values = _singular_values(_check_rows(representations, "representations"), center=False)
+    values = _singular_values(read_rows(representations, "representations"), center=False)
     if values[0] == 0:
         raise ValueError("representations are all zero: they have no rank.")
     shares = values / values.sum() + eps
@@ -211,7 +220,7 @@ def singular_value_spectrum(
     >>> singular_value_spectrum(np.diag([4.0, 1.0, 2.0]))
     array([1.  , 0.5 , 0.25])
     """
-    rows = _check_rows(representations, "representations")
+    rows = read_rows(representations, "representations")
     values = _singular_values(rows, center=center)
     if normalize:
         if values[0] == 0:
@@ -247,13 +256,17 @@ def normalized_maximum_similarity(queries: ArrayLike, database: ArrayLike) -> ND
     Raises
     ------
     ValueError
-        If the mean similarity is not positive, as it may be for centred representations: the
-        ratio then says nothing.
+        If the mean similarity is not positive, or some similarities are negative and the mean is
+        at most ``5 / sqrt(n_queries * n_samples)``, as for centred representations: the ratio then
+        says nothing.
 
     Notes
     -----
     It takes O(n_queries * n_samples * d) operations. Made for representations in one orthant,
     where no similarity is negative: the nearer the mean is to 0, the less can values be compared.
+    The bound is five times what the mean deviates from 0 at most where rows have no direction in
+    common: its standard deviation is at most ``1 / sqrt(n_queries * n_samples)``, and as much do
+    the similarities of rows with themselves add where the queries are the database.
 
     References
     ----------
@@ -267,7 +280,7 @@ def normalized_maximum_similarity(queries: ArrayLike, database: ArrayLike) -> ND
     >>> normalized_maximum_similarity([[1.0, 0.0], [3.0, 4.0]], np.eye(2))
     array([1.66666667, 1.33333333])
     """
-    a, b = _check_pair(queries, database)
+    a, b = read_unit_pair(queries, database)
     # the mean of all products is the product of the means
     mean = float(a.mean(axis=0, dtype=np.float64) @ b.mean(axis=0, dtype=np.float64))
     if mean <= 0:
@@ -275,9 +288,17 @@ def normalized_maximum_similarity(queries: ArrayLike, database: ArrayLike) -> ND
             f"The mean cosine similarity of queries and database is {mean:.3g}. It must be "
             "positive to divide by, as it is for representations that are not centred."
         )
-    largest = np.empty(len(a), dtype=a.dtype)
+    largest, least = np.empty(len(a), dtype=a.dtype), 0.0
     for rows, similarity in similarities(a, b):
         largest[rows] = similarity.max(axis=1)
+        least = min(least, float(similarity.min()))
+    bound = LEAST_DEVIATIONS / np.sqrt(len(a) * len(b))
+    if least < 0 and mean <= bound:
+        raise ValueError(
+            f"The mean cosine similarity of queries and database is {mean:.3g}. It must be more "
+            f"than {bound:.3g}, which chance alone makes of so many rows, to divide by, as it is "
+            "for representations that are not centred."
+        )
     return np.asarray(largest / a.dtype.type(mean))
 
 
@@ -352,8 +373,9 @@ def neighbor_agreement(
 ) -> NDArray[np.float64]:
     """Share of the nearest neighbours that views have in common, pair by pair.
 
-    For each sample, the size of the intersection of its nearest neighbours in two views, divided
-    by `n_neighbors`; then the mean over samples [1]_.
+    The mutual k-nearest-neighbour alignment of [1]_, here with the cosine: for each sample, the
+    size of the intersection of its nearest neighbours in two views, divided by `n_neighbors`;
+    then the mean over samples.
 
     Parameters
     ----------
@@ -365,7 +387,7 @@ def neighbor_agreement(
     n_neighbors : int, default=10
         Neighbours of each sample; a sample is not its own.
     missing_views : {"error", "mask"}, default="error"
-        With ``"mask"``, samples that lack a view are left out.
+        With ``"mask"``, samples that lack a view, or all of them, are left out.
 
     Returns
     -------
@@ -401,13 +423,7 @@ def neighbor_agreement(
            [1., 1., 0.],
            [0., 0., 1.]])
     """
-    arrays, names = read_views(X, views, missing_views="mask")
-    missing = find_missing(arrays)  # (n, m)
-    if missing_views == "error" and missing.any():
-        row, v = np.argwhere(missing)[0]
-        raise ValueError(
-            f"Row {row} lacks {label_views(names)[v]}. missing_views='mask' leaves such rows out."
-        )
+    arrays, _ = read_views(X, views, missing_views=missing_views, leaves_out=True)
     units = [to_unit(x) for x in arrays]
     kept = np.all([x.any(axis=1) for x in units], axis=0)
     if not n_neighbors < kept.sum():
@@ -416,53 +432,10 @@ def neighbor_agreement(
             f"views, {kept.sum()}."
         )
     neighbors = [nearest(x[kept], None, n_neighbors) for x in units]
-    return np.array([[overlap(a, b) for b in neighbors] for a in neighbors])
-
-
-def k_occurrence(
-    queries: ArrayLike, database: ArrayLike | None, n_neighbors: int
-) -> NDArray[np.intp]:
-    """How many queries have each row of the database among their nearest neighbours.
-
-    Rows of zeros are left out, of both.
-    """
-    if database is None:
-        a = to_unit(_check_rows(queries, "queries"))
-        a, b = a[a.any(axis=1)], None
-        n_candidates, what = len(a) - 1, "other queries"
-    else:
-        a, b = _check_pair(queries, database)
-        a, b = a[a.any(axis=1)], b[b.any(axis=1)]
-        n_candidates, what = len(b), "rows of database"
-    if n_neighbors > n_candidates:
-        raise ValueError(
-            f"n_neighbors={n_neighbors} must be at most the number of {what} that are not zero, "
-            f"{max(0, n_candidates)}."
-        )
-    if len(a) == 0:
-        raise ValueError("queries are all zero: they have no neighbours.")
-    return count_occurrences(a, b, n_neighbors)
-
-
-def skewness(counts: NDArray[Any]) -> float:
-    """Third standardised moment; 0 where all are equal."""
-    return 0.0 if np.ptp(counts) == 0 else float(scipy.stats.skew(counts))
-
-
-def _check_rows(x: ArrayLike, name: str) -> NDArray[Any]:
-    """Array of float32 or float64, of two axes and finite."""
-    array: NDArray[Any] = check_array(as_native(x), dtype=FLOAT_DTYPES, input_name=name)
-    return array
-
-
-def _check_pair(queries: ArrayLike, database: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rows of length 1 of both, in one type."""
-    a, b = _check_rows(queries, "queries"), _check_rows(database, "database")
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"queries have {a.shape[1]} columns, database {b.shape[1]}.")
-    a, b = to_unit(a), to_unit(b)
-    dtype = np.float64 if a.dtype == b.dtype == np.float64 else np.float32
-    return a.astype(dtype, copy=False), b.astype(dtype, copy=False)
+    agreement = np.eye(len(units))
+    for i, j in combinations(range(len(units)), 2):
+        agreement[i, j] = agreement[j, i] = overlap(neighbors[i], neighbors[j])
+    return agreement
 
 
 def _singular_values(x: NDArray[Any], *, center: bool) -> NDArray[np.float64]:

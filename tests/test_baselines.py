@@ -1,14 +1,18 @@
 """The learner's rivals: right, and in the same forms."""
 
 import pickle
+import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
 import scipy.linalg
+import torch
 from conftest import make_views
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
@@ -83,8 +87,7 @@ def test_single_model(double_views):
     expected = normalize(double_views[1])
     assert_allclose(SingleModel(view=1).fit_transform(double_views), expected)
     assert_allclose(SingleModel(view="b").fit_transform(named), expected)
-    assert_allclose(SingleModel(view=True).fit_transform(named), expected)
-    for view in (3, -1, "d"):
+    for view in (3, -1, "d", True, False):
         message = rf"^view={view!r} must be one of \['a', 'b', 'c'\], or a number from 0 to 2\.$"
         with pytest.raises(ValueError, match=message):
             SingleModel(view=view).fit(named)
@@ -120,6 +123,12 @@ def test_pca(double_views, exponent):
         ConcatenationPCA(n_components=19).fit(double_views)
 
 
+def test_columns_of_whitened_components(double_views):
+    out = ConcatenationPCA(whiten_exponent=1, normalize=False).fit_transform(double_views)
+    largest = PCA(1).fit(np.hstack(unit(double_views))).singular_values_[0]
+    assert_allclose((out**2).sum(axis=0), largest**2)
+
+
 @pytest.mark.parametrize("weights", [None, [1.0, 0.3, 0.6]])
 def test_gcca_is_maxvar(double_views, weights):
     """By the definition: eigenvectors of the sum of the ridge regressions' hat matrices."""
@@ -144,6 +153,25 @@ def test_gcca_of_a_view_that_does_not_vary(double_views):
     assert_allclose(np.abs(out), np.abs(expected), atol=1e-7)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", range(1, 9))
+@pytest.mark.parametrize("kind", ["full", "multiples"])
+def test_gcca_makes_no_coordinate_of_rounding(dtype, width, kind):
+    """A view whose rows are alike once they have length 1 is as good as not there."""
+    rng = np.random.RandomState(width)
+    constant = np.full((60, width), 1.0)
+    if kind == "multiples":
+        constant = rng.uniform(0.1, 9, (60, 1)) * rng.randn(width)
+    views = [*make_views(dtype=dtype, non_negative=False), constant.astype(dtype)]
+    fitted = GCCA(n_components=5, normalize=False).fit(views)
+    expected = GCCA(n_components=5, normalize=False).fit(views[:3])
+    assert_allclose(fitted.eigenvalues_, expected.eigenvalues_, rtol=1e-6)
+    assert_array_equal(fitted.components_[:, 18:], 0)
+    # more coordinates than directions: none is rounding, blown up
+    most = GCCA(n_components=18 + width, normalize=False).fit(views)
+    assert_allclose(most.transform(views)[:, 18:], 0, atol=1e-6)
+
+
 @pytest.mark.parametrize("scaling", ["center", "standard"])
 def test_scaled_concatenation(double_views, scaling):
     constant = np.full((60, 2), 3.0)
@@ -155,6 +183,24 @@ def test_scaled_concatenation(double_views, scaling):
     out = model.fit_transform([*double_views[:2], constant])
     assert_allclose(out[:, :12], expected, atol=1e-12)
     assert_allclose(out[:, 12:], 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_standard_scaling_leaves_rounding_alone(dtype):
+    """Large columns that do not vary, beside small ones that do."""
+    rng = np.random.RandomState(0)
+    narrow = rng.uniform(0.1, 9, (60, 1)) * rng.randn(2)  # all alike, once of length 1
+    views = [narrow.astype(np.float32).astype(dtype), rng.randn(60, 3000).astype(dtype)]
+    model = Concatenation(scaling="standard", normalize=False).fit(views)
+    assert_array_equal(model.scale_[:2], 1)
+    out = model.transform(views)
+    assert_allclose(out[:, :2], 0, atol=1e-6)
+    assert_allclose(out[:, 2:].std(axis=0), 1, rtol=1e-4)
+    # a column of very small numbers that vary is one that varies
+    views[1][:, 0] = 0
+    views[1][:30, 0] = 1e-12
+    out = Concatenation(scaling="standard", normalize=False).fit_transform(views)
+    assert_allclose(out[:, 2].std(), 1, rtol=1e-4)
 
 
 def test_procrustes_average_of_turned_copies():
@@ -189,6 +235,18 @@ def test_procrustes_average_agrees_more_with_each_turn(double_views):
     assert 2 < early < ProcrustesAverage(tol=0, max_iter=50).fit(double_views).n_iter_ == 50
 
 
+def test_procrustes_average_warns_of_too_few_turns(double_views):
+    with pytest.warns(ConvergenceWarning, match=r"after max_iter=2 turns\. Raise max_iter, or tol"):
+        ProcrustesAverage(max_iter=2).fit(double_views)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        needed = ProcrustesAverage().fit(double_views).n_iter_
+        ProcrustesAverage(max_iter=needed).fit(double_views)
+        ProcrustesAverage(max_iter=2, tol=0).fit(double_views)
+    # nothing is left to turn, and still all turns are taken that were asked for
+    assert ProcrustesAverage(tol=0).fit([double_views[0]] * 2).n_iter_ == 100
+
+
 def test_reciprocal_rank_fusion(double_views):
     query = [v[:7] + 0.1 for v in double_views]
     model = ReciprocalRankFusion(rank_constant=10, view_weights=[1, 0.5, 1]).fit(double_views)
@@ -214,7 +272,7 @@ def test_rank_fusion_of_missing_views(double_views):
     assert_allclose(np.sort(second[30:, 30:].max(axis=1)), 0.5, atol=1e-12)
 
 
-@pytest.mark.parametrize("n_steps", [1, 2])
+@pytest.mark.parametrize("n_steps", [1, 2, 4])
 def test_graph_diffusion(double_views, n_steps):
     weights = np.array([1, 0.5, 1])
     model = GraphDiffusion(
@@ -232,15 +290,15 @@ def test_graph_diffusion(double_views, n_steps):
     def concatenate(rows):
         return np.hstack([w * x for w, x in zip(weights, unit(rows), strict=True)])
 
-    values = concatenate(double_views)
-    if n_steps == 2:
-        values = 0.7 * values + 0.3 * graph(double_views) @ values
+    values = initial = concatenate(double_views)
+    for _ in range(n_steps - 1):
+        values = 0.7 * initial + 0.3 * graph(double_views) @ values
     expected = 0.7 * concatenate(query) + 0.3 * graph(query) @ values
     assert_allclose(model.fit(double_views).transform(query), expected)
     plain = Concatenation(view_weights=weights).fit_transform(double_views)
     model.set_params(alpha=0.0, normalize=True, n_steps=1)
     assert_allclose(model.fit_transform(double_views), plain)
-    message = r"^n_neighbors=61 must be at most 60, the number of samples that have a view\.$"
+    message = r"^n_neighbors=61 must be at most 60, the number of samples that have a view and"
     with pytest.raises(ValueError, match=message):
         GraphDiffusion(n_neighbors=61).fit(double_views)
 
@@ -259,6 +317,55 @@ def test_graph_diffusion_of_missing_views(double_views):
     assert_allclose(out[:30], values[nearest[:30]].mean(axis=1))  # from the first view alone
     both = (values[nearest[30:]].mean(axis=1) + values[30:].mean(axis=0)) / 2
     assert_allclose(out[30:], both)
+
+
+def test_zero_rows_have_no_neighbours(double_views):
+    """A row that is zero in a view is, for the graph and the ranks, as one that lacks it."""
+    zero, gaps = ([v.copy() for v in double_views] for _ in range(2))
+    for views, value in ((zero, 0), (gaps, np.nan)):
+        views[1][:20] = value
+        views[0][25] = value
+
+    fusions = [
+        ReciprocalRankFusion(rank_constant=1, missing_views=m).fit(x).transform(x)
+        for m, x in (("error", zero), ("mask", gaps))
+    ]
+    assert_array_equal(*fusions)
+
+    # all of the third view: its mean of neighbours is the mean of the rows that are not zero
+    model = GraphDiffusion(n_neighbors=40, alpha=1.0, normalize=False)
+    values = Concatenation(normalize=False).fit_transform(zero)
+    nearest = {
+        v: (-unit([zero[v]])[0] @ unit([zero[v]])[0].T).argsort(axis=1, kind="stable")
+        for v in (0, 2)
+    }
+    out = model.fit(zero).transform(zero)
+    kept = nearest[0][nearest[0] != 25].reshape(60, 59)[:, :40]
+    expected = (values[kept].mean(axis=1) + values[nearest[2][:, :40]].mean(axis=1)) / 2
+    assert_allclose(out[:20], expected[:20])  # the second view has no part
+    expected = (2 * expected + values[20:].mean(axis=0)) / 3
+    assert_allclose(np.delete(out, 25, 0)[20:], np.delete(expected, 25, 0)[20:])
+    with pytest.raises(ValueError, match=r"^n_neighbors=41 must be at most 40, the number of"):
+        model.set_params(n_neighbors=41).fit(zero)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_graph_diffusion_of_a_row_that_is_zero_everywhere(double_views, normalize):
+    for view in double_views:
+        view[3] = 0
+    out = GraphDiffusion(n_neighbors=5, n_steps=3, normalize=normalize).fit_transform(double_views)
+    assert_array_equal(out[3], 0)
+    assert np.isfinite(out).all()
+
+
+def test_graph_diffusion_takes_the_first_of_equals():
+    """Rows along the axes, so that similarities are 0 and 1 exactly."""
+    X = np.eye(4)[[3, 0, 1, 0, 1, 0, 2, 0]]
+    tag = 1.0 + np.arange(8)[:, None]  # the values tell which rows were taken
+    model = GraphDiffusion(n_neighbors=2, alpha=1.0, normalize=False).fit(X)
+    model.diffused_ = np.hstack([tag, tag, tag, tag])
+    assert_array_equal(model.transform(np.eye(4)[[0, 1]])[:, 0], [(2 + 4) / 2, (3 + 5) / 2])
+    assert model.transform(np.eye(4)[[2]])[0, 0] == (7 + 1) / 2  # of those at 0, the first
 
 
 def test_autoencoder(double_views):
@@ -348,13 +455,112 @@ def test_types_pickles_and_names(model, dtype, views):
 
 @pytest.mark.parametrize("model", ALL)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_fit_transform_is_fit_and_transform(model, dtype, gaps):
+    views = make_views(dtype=dtype)
+    params = quick(model)
+    if model is not SingleModel:
+        params["view_weights"] = [0.3, 1, 0.7]
+    if gaps:
+        views[1][::5] = np.nan
+        params["missing_views"] = "mask"
+    out = model(**params).fit_transform(views)
+    assert_array_equal(model(**params).fit(views).transform(views), out)
+
+
+@pytest.mark.parametrize("model", ALL)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_transform_in_another_type_than_fit(model, dtype):
+    """The result has the type of what is transformed, and is what it would be otherwise."""
+    views = make_views()
+    if model in (GraphDiffusion, ReciprocalRankFusion):
+        views = make_views(non_negative=False)  # far enough apart for their ranks
+    other = np.float64 if dtype == np.float32 else np.float32
+    fitted = model(**quick(model)).fit([v.astype(dtype) for v in views])
+    expected = fitted.transform([v.astype(dtype) for v in views])
+    out = fitted.transform([v.astype(other) for v in views])
+    assert out.dtype == other
+    assert_allclose(out, expected, atol=1e-5)
+
+
+def test_distances_of_rank_fusion_to_fit(double_views):
+    """From 0 for the nearest in all views to 1 for those that have no rank in any."""
+    for view in double_views:
+        view[5] = 0
+    out = ReciprocalRankFusion().fit(double_views).transform([v[:3] for v in double_views])
+    assert out.shape == (3, 60)
+    assert_allclose(out[np.arange(3), np.arange(3)], 0, atol=1e-12)
+    assert_array_equal(out[:, 5], 1)
+    assert np.delete(out, 5, axis=1).max() < 1
+    for part in ("distances : ndarray of shape (n_samples, n_samples_fit)", "has no rank"):
+        assert part in ReciprocalRankFusion.transform.__doc__
+
+
+@pytest.mark.parametrize("model", ALL)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_row_does_not_depend_on_its_company(model, dtype):
     X, sizes = stack_views(make_views(300, (64, 64, 64), dtype=dtype))
-    fitted = model(sizes).fit(X)
+    check_that_rows_are_independent(model(sizes, **quick(model)).fit(X), X, (0, 100, 299))
+
+
+@pytest.mark.parametrize("model", ALL)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_row_with_gaps_does_not_depend_on_its_company(model, dtype):
+    """Whatever the weights: they are summed over the views that a row has."""
+    rng = np.random.RandomState(0)
+    views = make_views(300, (16,) * 7, dtype=dtype)
+    for v, view in enumerate(views[1:]):
+        view[rng.rand(300) < 0.4] = np.nan
+        view[v::40] = 0
+    params = {} if model is SingleModel else {"view_weights": rng.uniform(0.1, 1, 7)}
+    X, sizes = stack_views(views)
+    fitted = model(sizes, missing_views="mask", **params, **quick(model)).fit(X)
+    check_that_rows_are_independent(fitted, X, range(0, 300, 7))
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_wide_row_does_not_depend_on_its_company(dtype, n_threads):
+    """Wider than the buffers and the blocks that sums are cut into."""
+    X = np.random.RandomState(0).randn(9, 40000).astype(dtype)
+    fitted = Concatenation([20000, 20000]).fit(X)
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        check_that_rows_are_independent(fitted, X, range(9))
+    finally:
+        torch.set_num_threads(before)
+
+
+def check_that_rows_are_independent(fitted, X, rows):
     whole = fitted.transform(X)
-    for i in (0, 100, 299):
+    for i in rows:
         assert_array_equal(fitted.transform(X[i : i + 1]), whole[i : i + 1])
     assert_array_equal(fitted.transform(X[::-1]), whole[::-1])
+    assert_array_equal(fitted.transform(X[3:8]), whole[3:8])
+
+
+@pytest.mark.parametrize(
+    "model", [ReciprocalRankFusion(), GraphDiffusion(), GraphDiffusion(n_neighbors=50)]
+)
+def test_transform_needs_little_memory(model):
+    """Neither a copy of the features of fit, nor all neighbours' features at a time."""
+    X, sizes = stack_views(make_views(4000, (1000, 1000)))
+    fitted = model.set_params(views=sizes).fit(X)
+    # float32: the similarities of a chunk, 256 x 4000, are 4 MB, and there may be those of two;
+    # a view of fit is 16 MB, and 50 neighbours of 40 rows are 16 MB
+    assert peak_memory(fitted.transform, X[:1]) < 12e6
+    assert peak_memory(fitted.transform, X[:40]) < 14e6
+
+
+def peak_memory(function, *args):
+    function(*args)
+    tracemalloc.start()
+    try:
+        function(*args)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("model", ALL)
@@ -373,6 +579,11 @@ def test_weight_of_zero_is_the_view_not_being_there(model, views):
 
 def seeded(model):
     return {"random_state": 0} if "random_state" in model().get_params() else {}
+
+
+def quick(model):
+    """Few epochs, and a seed."""
+    return seeded(model) | ({"max_iter": 3} if model is ConcatenationAutoencoder else {})
 
 
 def test_one_grid_search_over_the_learner_and_its_rivals():

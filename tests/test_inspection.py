@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 from typing import ClassVar
 
 import matplotlib
@@ -29,7 +30,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from sknnens import EnsembleRepresentationLearner, metrics, stack_views
-from sknnens._comparison import corrected_limit
+from sknnens._comparison import _draw_rows, corrected_limit
+from sknnens._cosine import nearest
 from sknnens.baselines import (
     GCCA,
     Average,
@@ -182,6 +184,19 @@ def test_hubness(learner, views):
         assert not np.array_equal(other.occurrence, display.occurrence)
 
 
+@pytest.mark.parametrize(("largest", "n_bars"), [(0, 1), (199, 200), (200, 101), (50_000, 200)])
+def test_bars_of_hubness(largest, n_bars):
+    """One a count while there are few, and never more than can be seen or drawn."""
+    occurrence = np.append(np.arange(largest + 1), np.zeros(5, dtype=int))
+    display = HubnessDisplay(occurrence, n_neighbors=1).plot()
+    assert len(display.bars_) == n_bars
+    heights = [bar.get_height() for bar in display.bars_]
+    assert sum(heights) == len(occurrence)
+    # all counts are there once, and all bars but the last hold as many of them
+    assert len(set(heights[1:-1])) <= 1
+    assert heights[0] == (heights[1] if n_bars > 1 else 1) + 5
+
+
 def test_neighbour_agreement():
     a, b, c = make_views()
     display = NeighborAgreementDisplay.from_views({"a": a, "b": b, "c": c}, n_neighbors=3)
@@ -194,6 +209,15 @@ def test_neighbour_agreement():
     a[0] = np.nan
     masked = NeighborAgreementDisplay.from_views(np.hstack([a, b]), [6, 6], missing_views="mask")
     assert masked.view_names == ["view0", "view1"]
+    b[0] = np.nan  # a sample without any view
+    masked = NeighborAgreementDisplay.from_views([a, b], n_neighbors=3, missing_views="mask")
+    expected = metrics.neighbor_agreement([a[1:], b[1:]], n_neighbors=3)
+    assert_array_equal(masked.agreement, expected)
+    with pytest.raises(ValueError, match=r"contains NaN in row 0, .* leaves such rows out"):
+        NeighborAgreementDisplay.from_views([a, b])
+    for wrong in ({"n_neighbors": 0}, {"missing_views": "drop"}):
+        with pytest.raises(ValueError, match="parameter of neighbor_agreement must be"):
+            NeighborAgreementDisplay.from_views([c, c], **wrong)
 
 
 def test_recoverability(learner):
@@ -422,8 +446,31 @@ def test_max_samples(planted):
         assert found.table["accuracy_k5"]["good"] > 0.95  # the labels are those of the samples
     whole, half = (120, [40, 40, 40]), (60, [20, 20, 20])
     assert counts == [whole, half, half, whole, whole]
+    with pytest.raises(ValueError, match=r"^max_samples=0\.01 draws 1 of 120 samples"):
+        compare_representations(X, y, max_samples=0.01)
     with pytest.raises(ValueError, match=r"^max_samples draws samples, so that the row numbers"):
         compare_representations(X, y, cv=[([0, 1], [2, 3])], max_samples=60)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_samples_are_drawn_class_by_class(labelled):
+    """Whatever the number and the classes: as many of each as their share, up to rounding."""
+    labels = np.repeat([0, 1, 2], [70, 29, 1])
+    rng = np.random.RandomState(0)
+    for max_samples, n_drawn in ((99, 99), (0.99, 99), (50, 50), (0.29, 29), (2, 2), (1 / 3, 33)):
+        rows = _draw_rows(100, labels if labelled else None, max_samples, None, rng)
+        assert len(np.unique(rows)) == len(rows) == n_drawn
+        assert_array_equal(rows, np.sort(rows))
+        if labelled:
+            counts = np.bincount(labels[rows], minlength=3)
+            assert np.abs(counts - np.array([70, 29, 1]) * n_drawn / 100).max() < 1
+    drawn = [_draw_rows(100, labels, 60, None, np.random.RandomState(s)) for s in (0, 0, 1)]
+    assert_array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
+    often = sum(
+        np.bincount(_draw_rows(100, None, 40, None, rng), minlength=100) for _ in range(500)
+    )
+    assert np.abs(often - 200).max() < 5 * np.sqrt(500 * 0.4 * 0.6)  # binomial
 
 
 def test_default_methods():
@@ -448,14 +495,66 @@ def test_missing_views(planted):
     found = compare_representations(gaps, y, **options)
     assert found.table["accuracy_k5"]["good"] > 0.95
     # of each view those samples count that have it
-    rows = np.arange(60, 120)
-    has = rows[rows % 4 > 0]
-    expected = (1 + metrics.neighbor_agreement([x[has] for x in X.values()])[0, 1]) / 2
-    assert_allclose(found.scores.loc[("good", 0), "agreement"].shape, ())
-    other = compare_representations(
-        gaps, y, **options | {"cv": [(np.arange(60), rows)]}
-    ).scores.loc[("good", 0)]
-    assert_allclose(other["agreement"], expected)
+    for fold, rows in enumerate((np.arange(60), np.arange(60, 120))):
+        has = rows[rows % 4 > 0]
+        expected = (1 + metrics.neighbor_agreement([x[has] for x in X.values()])[0, 1]) / 2
+        assert_allclose(found.scores.loc[("good", fold), "agreement"], expected)
+
+
+class Blinded(TransformerMixin, BaseEstimator):
+    """Zero in every seventh row."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return np.where((np.arange(len(X)) % 7 == 0)[:, None], 0, X)
+
+
+def test_representations_that_are_zero_do_not_count(planted):
+    X, _ = planted
+    found = compare_representations(X, methods={"own": Blinded()}, cv=KFold(2)).scores
+    for fold, rows in enumerate((np.arange(60), np.arange(60, 120))):
+        kept = rows[np.arange(60) % 7 > 0]
+        own = np.hstack([x[kept] for x in X.values()])
+        agreement = metrics.neighbor_agreement([own, *(x[kept] for x in X.values())])[0, 1:]
+        assert_allclose(found.loc[("own", fold), "agreement"], agreement.mean())
+        assert_allclose(found.loc[("own", fold), "hubness"], metrics.hubness_score(own))
+    few = [(np.arange(60), np.arange(60, 71))]
+    with pytest.raises(
+        ValueError, match=r"^what methods\['own'\] gives is zero but for 9 of the 11"
+    ):
+        compare_representations(X, methods={"own": Blinded()}, cv=few)
+
+
+def test_neighbours_are_found_once(planted, monkeypatch):
+    X, y = planted
+    calls = []
+
+    def count(queries, database, n_neighbors):
+        calls.append(queries.shape)
+        return nearest(queries, database, n_neighbors)
+
+    monkeypatch.setattr("sknnens._comparison.nearest", count)
+    monkeypatch.setattr("sknnens._cosine.nearest", count)
+    compare_representations(X, y, methods=FAST, cv=KFold(4))
+    # a fold: two views; and of three methods, those that classify and those among themselves
+    assert len(calls) == 4 * (2 + 3 * 2)
+
+
+def test_samples_are_not_copied_more_than_once():
+    views = make_views(4000, (1000, 1000))
+    size = sum(x.nbytes for x in views)
+    options = {"methods": {"average": Average()}, "cv": [(np.arange(20), np.arange(20, 40))]}
+    compare_representations([x[:40] for x in views], **options)
+    tracemalloc.start()
+    try:
+        compare_representations(views, **options)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # once, side by side; reading looks at 2**22 entries at a time, of one byte
+    assert peak < 1.3 * size
 
 
 def test_single_models_that_some_samples_lack_are_left_out():

@@ -1,5 +1,7 @@
 """Measures of representations: planted cases with known answers."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -213,10 +215,25 @@ def test_few_rows_are_in_memory_together(rows, monkeypatch):
     )
     with config_context(working_memory=TINY):
         hubness_score(rows)
-    assert max(largest) == int(TINY * 2**20) // (90 * 16)
+    assert max(largest) == int(TINY * 2**20) // (90 * 17)
     largest.clear()
     hubness_score(np.random.RandomState(0).randn(1100, 3))
     assert largest == [1024, 76]
+
+
+def test_ties_need_no_more_memory():
+    """Everything is tied with thousands of others; settings allow 1 MiB."""
+    database = np.eye(4, dtype=np.float32)[np.arange(20000) % 4]
+    with config_context(working_memory=1):
+        tracemalloc.start()
+        try:
+            found = nearest(database[:400], database, 5)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert_array_equal(found, np.arange(400)[:, None] % 4 + 4 * np.arange(5))
+    # what the setting allows, and the neighbours
+    assert peak < 1.2 * 2**20
 
 
 def test_maximum_similarity(rows):
@@ -245,6 +262,21 @@ def test_maximum_similarity_needs_a_positive_mean(rows):
         normalized_maximum_similarity(np.abs(rows), -np.abs(rows))
     with pytest.raises(ValueError, match=r"^queries have 7 columns, database 6"):
         normalized_maximum_similarity(rows, rows[:, :6])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_maximum_similarity_needs_more_than_chance(dtype):
+    """Without a direction in common the mean is a random number near 0, of either sign."""
+    for seed in range(20):
+        rng = np.random.RandomState(seed)
+        a, b = rng.randn(400, 16).astype(dtype), rng.randn(300, 16).astype(dtype)
+        for queries, database in ((a, b), (a - a.mean(axis=0), b - b.mean(axis=0)), (a, a)):
+            with pytest.raises(ValueError, match=r"^The mean cosine similarity of .* divide by"):
+                normalized_maximum_similarity(queries, database)
+        # a direction in common, if a weak one: the mean is about 0.05, the bound 0.014
+        assert (normalized_maximum_similarity(a + 0.25, b + 0.25) > 1).all()
+    # of few rows too, where no similarity is negative
+    assert_allclose(normalized_maximum_similarity(np.eye(3), np.eye(3)), 3)
 
 
 def test_hubness_of_a_planted_hub():
@@ -322,9 +354,30 @@ def test_agreement_leaves_incomplete_samples_out(rows):
     kept = np.delete(np.arange(90), [4, 7, 8])
     expected = neighbor_agreement([rows[kept], other[kept]])
     assert_array_equal(neighbor_agreement([gaps, zeros], missing_views="mask"), expected)
-    message = r"^Row 4 lacks view 1 \('dino'\)\. missing_views='mask' leaves such rows out"
+    message = (
+        r"^view 1 \('dino'\) contains NaN in row 4, in all of its columns\. "
+        r"missing_views='mask' leaves such rows out\.$"
+    )
     with pytest.raises(ValueError, match=message):
         neighbor_agreement({"clip": zeros, "dino": gaps})
+    gaps[5, 1] = np.nan
+    with pytest.raises(ValueError, match=r"contains NaN in row 5, in 1 of its 7 columns\.$"):
+        neighbor_agreement({"clip": zeros, "dino": gaps}, missing_views="mask")
+
+
+def test_agreement_leaves_samples_without_any_view_out(rows):
+    other = rows + np.random.RandomState(1).randn(90, 7)
+    gaps, lacking = rows.copy(), other.copy()
+    gaps[[4, 9]] = lacking[[4, 12]] = np.nan
+    kept = np.delete(np.arange(90), [4, 9, 12])
+    expected = neighbor_agreement([rows[kept], other[kept]])
+    assert_array_equal(neighbor_agreement([gaps, lacking], missing_views="mask"), expected)
+    assert_array_equal(neighbor_agreement(gaps, missing_views="mask"), [[1]])
+    message = r"^X contains NaN in row 4, in all of its columns\. missing_views='mask' leaves such"
+    with pytest.raises(ValueError, match=message):
+        neighbor_agreement(gaps)
+    with pytest.raises(ValueError, match=r"^view 1 is missing in every row"):
+        neighbor_agreement([gaps, np.full((90, 2), np.nan)], missing_views="mask")
 
 
 def test_agreement_of_every_form():

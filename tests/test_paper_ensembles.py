@@ -152,7 +152,7 @@ def test_file_with_two_parts(ensembles, name, file, disjoint):
     check_splits(ensemble, 600)
     assert ensemble.disjoint == disjoint
     assert {len(test) for _, test in ensemble.splits} == {20}
-    assert {len(train) for train, _ in ensemble.splits} == ({100} if disjoint else {240})
+    assert {len(train) for train, _ in ensemble.splits} == ({100} if disjoint else {150})
 
 
 def test_shipped_rows_are_left_out_of_the_large_ensembles(ensembles):

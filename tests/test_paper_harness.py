@@ -79,7 +79,8 @@ def quick(paper, monkeypatch):
 
     def build_quick(self, sizes, split):
         model = build(self, sizes, split)
-        few = {"max_iter", "transform_max_iter"} & set(model.get_params())
+        params = set(model.get_params())
+        few = {"max_iter", "transform_max_iter"} & params if "learning_rate" in params else ()
         return model.set_params(**dict.fromkeys(few, 4))
 
     monkeypatch.setattr(paper.methods.Method, "build", build_quick)
@@ -194,6 +195,17 @@ def test_mean_average_precision(paper, evaluation):
     ]
     found = next(paper.protocols.mean_average_precision(evaluation))[1]
     assert found == pytest.approx(100 * np.mean(expected), abs=1e-4)
+
+
+def test_no_ratio_to_a_mean_similarity_of_zero(paper, evaluation):
+    evaluation, x = evaluation
+    values = dict(paper.protocols.maximum_similarity(evaluation))
+    assert list(values) == list(range(1, 100))
+    assert values[99] > values[50] > 1
+    centred = x - x.mean(axis=0)
+    labels = evaluation.y_train, evaluation.y_test
+    nothing = paper.protocols.Evaluation.of_rows(centred[:180], centred[180:], *labels, split=0)
+    assert list(paper.protocols.maximum_similarity(nothing)) == []
 
 
 def test_linear_classifier_is_regularised_logistic_regression(paper, evaluation):
@@ -381,3 +393,8 @@ def test_the_whole_page_is_sound(paper, monkeypatch, tmp_path):
     assert alone.count("This figure has not been run.") == 10
     # what was run for a figure alone is in no table of the comparison
     assert "MLPs of" not in " ".join(page.split("The paper's figures")[0])
+
+
+def test_the_page_in_the_documentation_is_that_of_the_results(paper):
+    written = (paper.report.DOCS / "results.rst").read_text()
+    assert written == paper.report.page(paper.harness.read_results())

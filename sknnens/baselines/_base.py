@@ -1,19 +1,19 @@
 """What the rivals share: normalised views in, one matrix out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
-from sklearn.preprocessing import normalize as normalize_rows
 from sklearn.utils._param_validation import StrOptions
 
 from sknnens._base import ViewsTransformer
 from sknnens._batching import CHUNK_ROWS, unit_rows
 from sknnens._checks import find_missing
 from sknnens._device import resolve_precision, to_numpy
+from sknnens._loss import normalize_rows
 
 
 class Baseline(ViewsTransformer):
@@ -75,7 +75,7 @@ class Baseline(ViewsTransformer):
         units, present = _unit_views(arrays)
         rows = self._map(units, present, self.view_weights_[self.view_weights_ > 0])
         if self.normalize:
-            rows = normalize_rows(rows, copy=False)
+            _normalize_in_place(rows)
         return rows.astype(arrays[0].dtype, copy=False)
 
     def _learn(
@@ -97,6 +97,13 @@ def _unit_views(arrays: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], NDA
     precision = resolve_precision("auto", arrays[0].dtype, cpu)
     units = [to_numpy(unit_rows(x, precision, cpu)) for x in arrays]
     return units, ~find_missing(arrays)
+
+
+def _normalize_in_place(rows: NDArray[Any]) -> None:
+    """Scale each row to length 1, in a way that does not depend on what other rows there are."""
+    for begin in range(0, len(rows), CHUNK_ROWS["cpu"]):
+        part = torch.from_numpy(rows[begin : begin + CHUNK_ROWS["cpu"]])
+        part.copy_(normalize_rows(part))
 
 
 class WeightedBaseline(Baseline):
@@ -122,13 +129,54 @@ class WeightedBaseline(Baseline):
         self.normalize = normalize
 
 
-def map_chunks(
-    function: Callable[[NDArray[Any]], NDArray[Any]], stacked: NDArray[Any]
-) -> NDArray[Any]:
-    """Apply a function to chunks of rows of one size, the last one padded with zeros.
+def sum_weights(present: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of the weights of the views that each row has, shape (n_samples, 1).
+
+    View by view, because a matrix product rounds differently for different numbers of rows.
+    """
+    total = np.zeros((len(present), 1))
+    for weight, here in zip(weights.tolist(), present.T, strict=True):
+        total[:, 0] += weight * here
+    return total
+
+
+def find_directed(units: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+    """Which rows are not zero in which normalised views, shape (n_samples, n_views).
+
+    The others have no neighbours there: they lack the view, or have no direction in it.
+    """
+    return np.stack([x.any(axis=1) for x in units], axis=1)
+
+
+def padded_chunks(stacked: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Yield the rows in order, in chunks of one size, the last one padded with zeros.
 
     A matrix product rounds differently for different numbers of rows; in chunks of one size a
     row's result does not depend on its company.
+
+    Parameters
+    ----------
+    stacked : ndarray of shape (n_samples, n_features)
+
+    Yields
+    ------
+    rows : slice
+        Which rows these are.
+    chunk : ndarray of shape (b, n_features)
+        Those rows, then zeros.
+    """
+    size = CHUNK_ROWS["cpu"]
+    for begin in range(0, len(stacked), size):
+        rows = slice(begin, min(begin + size, len(stacked)))
+        chunk = np.zeros((size, stacked.shape[1]), dtype=stacked.dtype)
+        chunk[: rows.stop - begin] = stacked[rows]
+        yield rows, chunk
+
+
+def map_chunks(
+    function: Callable[[NDArray[Any]], NDArray[Any]], stacked: NDArray[Any]
+) -> NDArray[Any]:
+    """Apply a function to chunks of rows of one size; see `padded_chunks`.
 
     Parameters
     ----------
@@ -140,11 +188,6 @@ def map_chunks(
     -------
     rows : ndarray of shape (n_samples, n_out)
     """
-    size = CHUNK_ROWS["cpu"]
-    results = []
-    for begin in range(0, len(stacked), size):
-        part = stacked[begin : begin + size]
-        chunk = np.zeros((size, stacked.shape[1]), dtype=stacked.dtype)
-        chunk[: len(part)] = part
-        results.append(function(chunk)[: len(part)])
-    return np.concatenate(results)
+    return np.concatenate(
+        [function(chunk)[: rows.stop - rows.start] for rows, chunk in padded_chunks(stacked)]
+    )

@@ -1,7 +1,6 @@
 """Fusions of the views' neighbours among the samples of fit."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -9,8 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval
 
+from sknnens._cosine import largest
 from sknnens._initialization import mean_columns, stack_units
-from sknnens.baselines._base import Baseline, WeightedBaseline, map_chunks
+from sknnens.baselines._base import (
+    Baseline,
+    WeightedBaseline,
+    find_directed,
+    padded_chunks,
+    sum_weights,
+)
 
 
 class ReciprocalRankFusion(Baseline):
@@ -30,7 +36,8 @@ class ReciprocalRankFusion(Baseline):
     view_weights : array-like of shape (n_views,), or mapping from name to weight, default=None
         Weights of the sum. None weighs all alike.
     missing_views : {"error", "mask"}, default="error"
-        With ``"mask"``, samples that lack a view have no rank in it.
+        With ``"mask"``, samples that lack a view have no rank in it. Nor have, in any case,
+        those that are zero in it.
 
     Attributes
     ----------
@@ -49,8 +56,13 @@ class ReciprocalRankFusion(Baseline):
 
     Notes
     -----
-    The result has a row for each sample and a column for each sample of `fit`. Samples that are
-    equally near rank in the order of `fit`.
+    Samples whose computed similarities are equal rank in the order of `fit`; those of duplicates
+    may differ in their last bits. With D columns in all, m models and n samples of `fit`, a
+    sample takes O(n D + m n log n) operations and n numbers of memory: `fit_transform` gives a
+    matrix of n x n. The fitted transformer holds the features of `fit`.
+
+    Without ``metric="precomputed"``, KNeighborsClassifier raises no error: it takes distances
+    between rows of distances.
 
     References
     ----------
@@ -92,46 +104,94 @@ class ReciprocalRankFusion(Baseline):
         self.view_weights = view_weights
         self.missing_views = missing_views
 
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Find distances of samples to those of `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), list, tuple, dict or frame
+            The same views as in `fit`.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_samples, n_samples_fit)
+            From 0, for a sample that is the nearest in all views, to 1, for one that has no rank
+            in any. float64 where `X` is float64, else float32.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not have the views of `fit`, or is not finite.
+        """
+        return super().transform(X)
+
     def _learn(
         self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
     ) -> dict[str, Any]:
-        return {"units_": units, "_present": present, "_n_features_out": len(present)}
+        return {
+            "units_": units,
+            "_directed": find_directed(units),
+            "_n_features_out": len(present),
+        }
 
     def _map(
         self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
     ) -> NDArray[Any]:
         dtype = units[0].dtype
+        directed = find_directed(units)
         scores = np.zeros((len(present), len(self.units_[0])), dtype=dtype)
         points = 1 / (self.rank_constant + np.arange(1, scores.shape[1] + 1))
-        for v, (own, fitted) in enumerate(zip(units, self.units_, strict=True)):
-            score = partial(
-                _score_by_rank,
-                fitted=fitted.astype(dtype),
-                present=self._present[:, v],
-                points=(weights[v] * points).astype(dtype),
-            )
-            scores += map_chunks(score, own) * present[:, [v]]
+        for v, fitted in enumerate(self.units_):
+            own_points = (weights[v] * points).astype(dtype)
+            for rows, similarity in _similarities(units[v], fitted, self._directed[:, v]):
+                ranked = _score_by_rank(similarity, own_points)
+                scores[rows] += ranked * directed[rows, v, None]
         return 1 - scores / dtype.type(weights.sum() * points[0])
 
 
-def _score_by_rank(
-    rows: NDArray[Any], fitted: NDArray[Any], present: NDArray[np.bool_], points: NDArray[Any]
-) -> NDArray[Any]:
+def _similarities(
+    units: NDArray[Any], fitted: NDArray[Any], directed: NDArray[np.bool_]
+) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Yield the cosine similarities of some rows with all of fit, -inf with those of no direction.
+
+    Parameters
+    ----------
+    units : ndarray of shape (n_samples, d)
+        Rows of length 1, or zero.
+    fitted : ndarray of shape (n, d)
+        The same.
+    directed : ndarray of shape (n,)
+        Which of `fitted` are not zero.
+
+    Yields
+    ------
+    rows : slice
+        Which rows these are.
+    similarity : ndarray of shape (b, n)
+        It does not depend on what other rows there are.
+    """
+    database = fitted.astype(units.dtype, copy=False).T
+    for rows, chunk in padded_chunks(units):
+        similarity = (chunk @ database)[: rows.stop - rows.start]
+        similarity[:, ~directed] = -np.inf
+        yield rows, similarity
+
+
+def _score_by_rank(similarity: NDArray[Any], points: NDArray[Any]) -> NDArray[Any]:
     """Points of each fitted row for its rank among the neighbours of each row; (b, n)."""
-    distances = np.where(present, -(rows @ fitted.T), np.inf)
-    order = distances.argsort(axis=1, kind="stable")
-    scores = np.empty_like(distances)
+    order = np.argsort(-similarity, axis=1, kind="stable")
+    scores = np.empty_like(similarity)
     np.put_along_axis(scores, order, points[None], axis=1)
-    return np.where(present, scores, 0)
+    return np.where(similarity == -np.inf, 0, scores)
 
 
 class GraphDiffusion(WeightedBaseline):
     """The concatenation, mixed with its neighbours' in the views' fused neighbour graph.
 
     In the graph a sample has edges to its nearest samples of `fit` in each view, by the cosine;
-    where views agree an edge counts for more. A step replaces each row by
-    ``(1 - alpha) * row + alpha * mean of its neighbours``, as the propagation of [1]_, here of
-    features instead of labels [2]_.
+    where views agree an edge counts for more. A step takes each row to
+    ``(1 - alpha) * concatenation + alpha * mean of its neighbours``, where these are as the step
+    before left them: the propagation of [1]_, here of features instead of labels [2]_.
 
     Parameters
     ----------
@@ -147,7 +207,8 @@ class GraphDiffusion(WeightedBaseline):
         Weights of the views in the concatenation and in the graph. None weighs all alike.
     missing_views : {"error", "mask"}, default="error"
         With ``"mask"``, a sample has no edges from a view that it lacks, and in the
-        concatenation that view is at its mean over the samples of `fit`.
+        concatenation that view is at its mean over the samples of `fit`. A sample that is zero
+        in a view has no edges from it in any case.
     normalize : bool, default=True
         Whether the rows have length 1.
 
@@ -172,9 +233,10 @@ class GraphDiffusion(WeightedBaseline):
 
     Notes
     -----
-    A sample of `fit` is its own nearest neighbour in `transform`. With D columns in all, a
-    sample costs O(n_samples_fit D) operations in `transform`, and the fitted transformer holds
-    the features of `fit` twice.
+    A sample of `fit` is its own nearest neighbour in `transform`, or a duplicate of it is. Of
+    equal computed similarities the first ones in `fit` are taken; those of duplicates may differ
+    in their last bits. With D columns in all, a sample costs O(n_samples_fit D) operations in
+    `transform`, and the fitted transformer holds the features of `fit` twice.
 
     References
     ----------
@@ -221,21 +283,23 @@ class GraphDiffusion(WeightedBaseline):
     def _learn(
         self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
     ) -> dict[str, Any]:
-        n_views = present.sum(axis=0)
-        if self.n_neighbors > n_views.min():
+        directed = find_directed(units)
+        most = directed.sum(axis=0).min()
+        if self.n_neighbors > most:
             raise ValueError(
-                f"n_neighbors={self.n_neighbors} must be at most {n_views.min()}, the number of "
-                "samples that have a view."
+                f"n_neighbors={self.n_neighbors} must be at most {most}, the number of samples "
+                "that have a view and are not zero in it."
             )
         mean = mean_columns(units, weights.tolist(), present)
         rows = stack_units(units, weights.tolist(), present, mean, units[0].dtype)
+        diffused = rows
         for _ in range(self.n_steps - 1):
-            rows = self._step(rows, units, present, weights, (rows, units, present))
+            diffused = self._step(rows, units, weights, (diffused, units, directed))
         return {
             "mean_": mean,
-            "diffused_": rows,
+            "diffused_": diffused,
             "units_": units,
-            "_present": present,
+            "_directed": directed,
             "_n_features_out": len(mean),
         }
 
@@ -244,43 +308,38 @@ class GraphDiffusion(WeightedBaseline):
     ) -> NDArray[Any]:
         dtype = units[0].dtype
         rows = stack_units(units, weights.tolist(), present, self.mean_, dtype)
-        fitted = (self.diffused_.astype(dtype), self.units_, self._present)
-        return self._step(rows, units, present, weights, fitted)
+        fitted = (self.diffused_.astype(dtype, copy=False), self.units_, self._directed)
+        return self._step(rows, units, weights, fitted)
 
     def _step(
         self,
         rows: NDArray[Any],
         units: list[NDArray[Any]],
-        present: NDArray[np.bool_],
         weights: NDArray[np.float64],
         fitted: tuple[NDArray[Any], list[NDArray[Any]], NDArray[np.bool_]],
     ) -> NDArray[Any]:
-        """Mix rows with those of their neighbours; both may be the same samples."""
-        values, fitted_units, fitted_present = fitted
+        """Mix rows with the values of their neighbours, of which they may be the first state."""
+        values, fitted_units, fitted_directed = fitted
+        directed = find_directed(units)
         spread = np.zeros_like(rows)
         for v, weight in enumerate(weights.tolist()):
-            mean = partial(
-                _mean_of_neighbors,
-                fitted=fitted_units[v].astype(rows.dtype),
-                present=fitted_present[:, v],
-                values=values,
-                n_neighbors=self.n_neighbors,
-            )
-            spread += weight * map_chunks(mean, units[v]) * present[:, [v]]
-        shares = (present @ weights)[:, None].astype(rows.dtype)
-        mixed = (1 - self.alpha) * rows + self.alpha * (spread / shares)
+            chunks = _similarities(units[v], fitted_units[v], fitted_directed[:, v])
+            for part, similarity in chunks:
+                mean = _mean_of_nearest(similarity, values, self.n_neighbors)
+                spread[part] += weight * mean * directed[part, v, None]
+        shares = sum_weights(directed, weights).astype(rows.dtype)
+        spread /= np.where(shares > 0, shares, 1)  # a row that is zero in all views stays zero
+        mixed = (1 - self.alpha) * rows + self.alpha * spread
         return np.asarray(mixed, dtype=rows.dtype)
 
 
-def _mean_of_neighbors(
-    rows: NDArray[Any],
-    fitted: NDArray[Any],
-    present: NDArray[np.bool_],
-    values: NDArray[Any],
-    n_neighbors: int,
+def _mean_of_nearest(
+    similarity: NDArray[Any], values: NDArray[Any], n_neighbors: int
 ) -> NDArray[Any]:
-    """Mean of the values of each row's nearest fitted rows; (b, n_values)."""
-    similarity = np.where(present, rows @ fitted.T, -np.inf)
-    nearest = similarity.argpartition(-n_neighbors, axis=1)[:, -n_neighbors:]
-    nearest.sort(axis=1)  # so that the sum is rounded in one way
-    return np.asarray(values[nearest].mean(axis=1))
+    """Mean of the values of the rows that are most similar; (b, n_values)."""
+    found = largest(similarity, n_neighbors)
+    found.sort(axis=1)  # so that the sum is rounded in one way
+    total = np.zeros((len(found), values.shape[1]), dtype=values.dtype)
+    for neighbor in found.T:  # one at a time, so that k copies of the rows are never in memory
+        total += values[neighbor]
+    return total / values.dtype.type(n_neighbors)

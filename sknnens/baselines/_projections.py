@@ -1,5 +1,6 @@
 """Linear maps of the views side by side."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -7,11 +8,15 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
 
 from sknnens._initialization import choose_width, fit_projection, mean_columns, stack_units
 from sknnens._views import column_slices
-from sknnens.baselines._base import WeightedBaseline, map_chunks
+from sknnens.baselines._base import WeightedBaseline, map_chunks, sum_weights
+
+# Rows of length 1 that deviate less from their mean, on average, are all alike but for rounding.
+SMALLEST_DEVIATION = 1e-6
 
 
 class _Projection(WeightedBaseline):
@@ -71,6 +76,12 @@ class ConcatenationPCA(_Projection):
     See Also
     --------
     sklearn.decomposition.PCA : Does the work.
+
+    Notes
+    -----
+    Singular values are taken relative to the largest, so that the first component stays as it is.
+    With ``whiten_exponent=1`` and ``normalize=False`` all columns thus have the sum of squares of
+    the first principal component over the samples of `fit`, not a variance of 1.
 
     Examples
     --------
@@ -212,9 +223,14 @@ class GCCA(_Projection):
         mean = mean_columns(units, ones, present)
         stacked = stack_units(units, ones, present, mean)
         stacked -= mean
+        slices = column_slices(sizes)
+        for columns in slices:
+            part = stacked[:, columns]
+            if np.einsum("ij,ij->", part, part) <= len(part) * SMALLEST_DEVIATION**2:
+                part[:] = 0  # nothing but rounding, which the ridge would make coordinates of
         products = stacked.T @ stacked  # (D, D)
         blocks = []
-        for weight, columns, size in zip(weights, column_slices(sizes), sizes, strict=True):
+        for weight, columns, size in zip(weights, slices, sizes, strict=True):
             block = products[columns, columns]
             ridge = self.ridge * np.trace(block) / size
             blocks.append((block + (ridge or 1.0) * np.eye(size)) / weight)
@@ -256,7 +272,8 @@ class ProcrustesAverage(WeightedBaseline):
     max_iter : int, default=100
         Most turns.
     tol : float, default=1e-4
-        Stop when a turn adds less than this share to the agreement of the views.
+        Stop when a turn adds less than this share to the agreement of the views; 0 takes all
+        turns.
     view_weights : array-like of shape (n_views,), or mapping from name to weight, default=None
         Weights of the average. None weighs all alike.
     missing_views : {"error", "mask"}, default="error"
@@ -280,6 +297,11 @@ class ProcrustesAverage(WeightedBaseline):
         Number of columns of the stacked matrix.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of those columns, where `X` has names.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If `max_iter` turns were taken, with `tol` above 0, and the last one added more.
 
     Notes
     -----
@@ -341,8 +363,16 @@ class ProcrustesAverage(WeightedBaseline):
                 left, values, right = np.linalg.svd(towards[columns], full_matrices=False)
                 rotations[columns] = left @ right
                 agreement += weight * values.sum()
-            if n_iter > 2 and agreement - before <= self.tol * agreement:
+            if self.tol > 0 and n_iter > 2 and agreement - before <= self.tol * agreement:
                 break
+        else:
+            if self.tol > 0:
+                warnings.warn(
+                    f"The agreement of the views still rose after max_iter={self.max_iter} turns. "
+                    f"Raise max_iter, or tol (now {self.tol:g}).",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
         return {
             "rotations_": [rotations[columns] for columns in slices],
             "n_iter_": n_iter,
@@ -355,4 +385,4 @@ class ProcrustesAverage(WeightedBaseline):
         turned = np.vstack([w * r for w, r in zip(weights, self.rotations_, strict=True)])
         turned = turned.astype(units[0].dtype)
         rows = map_chunks(lambda x: x @ turned, np.hstack(units))
-        return rows / (present @ weights)[:, None]
+        return rows / sum_weights(present, weights)

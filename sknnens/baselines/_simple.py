@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import StrOptions
 
 from sknnens._initialization import mean_columns, stack_units
-from sknnens.baselines._base import Baseline, WeightedBaseline
+from sknnens.baselines._base import Baseline, WeightedBaseline, sum_weights
 
-# Columns that deviate less, relative to the one that deviates most, are constant but for rounding.
+# A column that deviates less, relative to its own mean, is constant but for float32's rounding.
 SMALLEST_DEVIATION = 1e-6
 
 
@@ -70,7 +70,7 @@ class SingleModel(Baseline):
         view = self.view
         if isinstance(view, str) and view in names:
             view = list(names).index(view)
-        if isinstance(view, str) or not 0 <= view < len(names):
+        if isinstance(view, str | bool) or not 0 <= view < len(names):
             raise ValueError(
                 f"view={self.view!r} must be one of {list(names)}, or a number from 0 to "
                 f"{len(names) - 1}."
@@ -142,7 +142,7 @@ class Average(WeightedBaseline):
         self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
     ) -> NDArray[Any]:
         total = sum(w * x for w, x in zip(weights.tolist(), units, strict=True))
-        return np.asarray(total / (present @ weights)[:, None])
+        return np.asarray(total / sum_weights(present, weights))
 
 
 class Concatenation(WeightedBaseline):
@@ -215,12 +215,9 @@ class Concatenation(WeightedBaseline):
         mean = mean_columns(units, weights.tolist(), present)
         scale = None
         if self.scaling == "standard":
-            deviations = [
-                x.std(axis=0, where=here[:, None], dtype=np.float64)
-                for x, here in zip(units, present.T, strict=True)
-            ]
-            scale = np.concatenate(deviations)
-            scale[scale <= SMALLEST_DEVIATION * scale.max()] = 1
+            scale = np.concatenate(
+                [_deviations(x, here) for x, here in zip(units, present.T, strict=True)]
+            )
         return {"mean_": mean, "scale_": scale, "_n_features_out": len(mean)}
 
     def _map(
@@ -233,3 +230,11 @@ class Concatenation(WeightedBaseline):
         if self.scale_ is not None:
             rows /= self.scale_.astype(dtype)
         return rows
+
+
+def _deviations(x: NDArray[Any], here: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return each column's standard deviation over the rows that are there; 1 if it is constant."""
+    mean = x.mean(axis=0, where=here[:, None], dtype=np.float64)
+    scale: NDArray[np.float64] = x.std(axis=0, where=here[:, None], dtype=np.float64)
+    smallest = np.maximum(SMALLEST_DEVIATION * np.abs(mean), np.finfo(np.float32).tiny)
+    return np.where(scale > smallest, scale, 1.0)
