@@ -4,6 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 
+import docutils.core
 import numpy as np
 import pandas as pd
 import pytest
@@ -341,7 +342,6 @@ def test_means_count_data_sets_and_not_ensembles(paper, monkeypatch):
 
 def test_the_whole_page_is_sound(paper, monkeypatch, tmp_path):
     """All figures and two ensembles of unlike widths; docutils has nothing to say."""
-    docutils = pytest.importorskip("docutils.core")
     report = paper.report
     monkeypatch.setattr(report, "DATA_SETS", {"x": ("fashion-simclr",), "y": ("digits-sklearn",)})
     monkeypatch.setattr(report, "SHIPPED", ("fashion-varied",))
@@ -379,7 +379,7 @@ def test_the_whole_page_is_sound(paper, monkeypatch, tmp_path):
         page = (folder / "results.rst").read_text()
         messages = tmp_path / "messages"
         with messages.open("w") as stream:
-            docutils.publish_doctree(
+            docutils.core.publish_doctree(
                 page, settings_overrides={"report_level": 1, "warning_stream": stream}
             )
         assert messages.read_text() == ""

@@ -211,7 +211,7 @@ def _join_parts(
 def from_parts(description: Description) -> tuple[dict[str, NDArray[Any]], NDArray[Any], Splits]:
     """A file with an official test part; few of its rows, since its views are wide."""
     views, y_train, y_test = _join_parts(description)
-    return views, np.concatenate([y_train, y_test]), splits_of_parts(y_train, y_test, 0.4)
+    return views, np.concatenate([y_train, y_test]), splits_of_parts(y_train, y_test, 0.25)
 
 
 def from_large_parts(

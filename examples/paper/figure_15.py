@@ -100,8 +100,9 @@ FIGURE = Figure(
     ),
     here=(
         "Five ensembles of our own; the baseline is the average, or the concatenation where "
-        "widths differ. Pairs are of a test row and a training row. Shown is the share of test "
-        "rows below a value, with the medians dashed."
+        "widths differ. Pairs are of a test row and a training row. Where their mean similarity is "
+        "0, as after the centred start that views of unequal widths get, there is no ratio. Shown "
+        "is the share of test rows below a value, with the medians dashed."
     ),
     cells=lambda n_splits: [
         Cell(name, method, split, (*SMALL, NEAREST, AVERAGE_PAIR))

@@ -197,10 +197,14 @@ def spectrum(evaluation: Evaluation) -> Points:
 
 def maximum_similarity(evaluation: Evaluation) -> Points:
     """Percentiles over test rows of the normalised maximum similarity."""
-    if evaluation.train is not None:
+    if evaluation.train is None:
+        return
+    try:
         values = normalized_maximum_similarity(evaluation.test, evaluation.train)
-        percentiles = np.arange(1, 100)
-        yield from zip(percentiles.tolist(), np.percentile(values, percentiles), strict=True)
+    except ValueError:  # the mean similarity is 0, as of centred rows, and cannot be divided by
+        return
+    percentiles = np.arange(1, 100)
+    yield from zip(percentiles.tolist(), np.percentile(values, percentiles), strict=True)
 
 
 def mean_similarity(evaluation: Evaluation) -> Points:

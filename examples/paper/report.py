@@ -312,7 +312,8 @@ def comparison(results: pd.DataFrame) -> list[str]:
     """Answers, means, wins, and one table an ensemble."""
     if not present(results, all_ensembles()):
         return ["The comparison has not been run."]
-    named = "; ".join(f"{data}: {', '.join(names)}" for data, names in DATA_SETS.items())
+    here = {data: present(results, names) for data, names in DATA_SETS.items()}
+    named = "; ".join(f"{data}: {', '.join(names)}" for data, names in here.items() if names)
     parts = [
         heading("In a minute", "-"),
         paragraph(
