@@ -1,5 +1,6 @@
 """The comparison of examples/paper: on planted ensembles whose answer is known."""
 
+import argparse
 import importlib
 import sys
 from pathlib import Path
@@ -151,6 +152,27 @@ def test_a_protocol_without_a_number_is_not_tried_again(paper, monkeypatch, tmp_
     assert np.isnan(results.set_index("protocol").loc["linear", "value"])
     assert results.set_index("protocol").loc["knn-1", "value"] > 25
     assert paper.harness.missing_cells([cell], results) == []
+
+
+def test_a_cell_needs_the_ensemble_that_its_mlps_come_from(paper, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("SKNNENS_DATA", str(tmp_path))  # no mails
+    plant(paper, monkeypatch, strong_and_noise)
+    methods = (paper.methods.CONCATENATION, paper.methods.transferred("mail"))
+    cells = [paper.harness.Cell("planted", method, 0) for method in methods]
+    assert paper.harness.runnable(cells) == cells[:1]
+    assert "mail is left out" in capsys.readouterr().out
+
+
+def test_only_some_ensembles(paper, monkeypatch):
+    plant(paper, monkeypatch, strong_and_noise)
+    monkeypatch.setattr(paper.run, "all_ensembles", lambda: ["planted", "fashion-simclr"])
+
+    def wanted(ensembles):
+        args = argparse.Namespace(small=True, figure=None, splits=1, ensembles=ensembles)
+        return {cell.ensemble for cell in paper.run.wanted_cells(args)}
+
+    assert wanted(None) == {"planted", "fashion-simclr"}
+    assert wanted(["planted"]) == {"planted"}
 
 
 def test_some_views_of_an_ensemble(paper, monkeypatch):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from ensembles import ENSEMBLES
-from harness import RESULTS, Cell, available, run_cells
+from harness import RESULTS, Cell, run_cells, runnable
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from methods import (
@@ -436,9 +436,7 @@ def main(figure: Figure) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--plot", type=Path, default=Path(f"figure_{int(figure.number):02}.png"))
     args = parser.parse_args()
-    cells = figure.cells(args.splits)
-    here = available([cell.ensemble for cell in cells])
-    cells = [cell for cell in cells if cell.ensemble in here]
+    cells = runnable(figure.cells(args.splits))
     results = run_cells(cells, args.results, n_jobs=args.n_jobs)
     print(f"\n## Figure {figure.number}: {figure.title}\n")
     print(f"Paper: {figure.paper}\n\nHere: {figure.here}\n")

@@ -59,6 +59,10 @@ class Cell:
     split: int
     protocols: tuple[str, ...] = SMALL
 
+    def needs(self) -> set[str]:
+        """Ensembles whose features it takes to run: its own, and one that MLPs come from."""
+        return {self.ensemble} | {v for k, v in self.method.params.items() if k == "source"}
+
     def row_keys(self) -> list[tuple[Any, ...]]:
         """What tells this cell's rows from others, one a protocol."""
         conditions = self.method.settings, checksum(self.ensemble)
@@ -179,6 +183,13 @@ def available(names: Iterable[str]) -> set[str]:
         else:
             found.add(name)
     return found
+
+
+def runnable(cells: Iterable[Cell]) -> list[Cell]:
+    """Cells whose features are there; says how to make the others."""
+    cells = list(cells)
+    here = available(name for cell in cells for name in sorted(cell.needs()))
+    return [cell for cell in cells if cell.needs() <= here]
 
 
 def _run_by_name(cell: Cell) -> list[dict[str, Any]]:

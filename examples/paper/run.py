@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ensembles import N_SPLITS
 from figures import NUMBERS, all_figures
-from harness import RESULTS, Cell, available, read_results, run_cells
+from harness import RESULTS, Cell, available, read_results, run_cells, runnable
 from report import DOCS, all_ensembles, main_cells, write_page
 
 
@@ -25,11 +25,9 @@ def wanted_cells(args: argparse.Namespace) -> list[Cell]:
     figures = [f for f in all_figures() if args.figure in (None, f.number)]
     of_figures = [] if args.small else [c for f in figures for c in f.cells(args.splits)]
     names = [] if args.figure else all_ensembles()
-    here = available([*names, *(c.ensemble for c in of_figures)])
-    if args.ensembles:
-        here &= set(args.ensembles)
-    main = main_cells(args.splits, [name for name in names if name in here])
-    return main + [c for c in of_figures if c.ensemble in here]
+    here = available(names)
+    cells = main_cells(args.splits, [n for n in names if n in here]) + runnable(of_figures)
+    return [c for c in cells if not args.ensembles or c.ensemble in args.ensembles]
 
 
 def main() -> None:
