@@ -225,8 +225,8 @@ def compare_representations(
     by ``1 / n_folds + n_test / n_train``. Each interval holds by itself; of many methods the best
     one looks better than it is. It spans the folds, not other seeds of a method.
 
-    On 6,000 samples of four models of width 128, the default takes about two minutes of one core,
-    nearly all of it for the two learners; ``n_jobs=2`` shares them between two cores. Time
+    On 6,000 samples of four models of width 128, the default takes under two minutes of one core,
+    nearly all of it for the two learners, or a minute of two with ``n_jobs=2``. Time
     grows with the number of samples and of columns: `max_samples` bounds it, and ``cv=3`` takes
     half the time for wider intervals.
 

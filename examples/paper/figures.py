@@ -279,6 +279,7 @@ def draw_bars(axes: Axes, groups: Mapping[str, Mapping[str, Estimate]], axis: st
         ticks.append(place - (len(group) + 1) / 2)
         place += 0.8
     axes.set_yticks(ticks, list(groups))
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_xlabel(axis)

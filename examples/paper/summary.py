@@ -4,27 +4,10 @@ What is missing is NaN: a method without rows, one without a number for the prot
 interval of a single split.
 """
 
-from typing import Any, ClassVar
-
 import numpy as np
 import pandas as pd
 from harness import interval
 from numpy.typing import NDArray
-
-
-class _Memo:
-    """The places of rows in the last table that was asked about."""
-
-    table: pd.DataFrame | None = None
-    places: ClassVar[dict[tuple[str, str, str], Any]] = {}
-
-
-def _places(results: pd.DataFrame) -> dict[tuple[str, str, str], Any]:
-    """Where the rows of each (ensemble, method, protocol) are: a page asks thousands of times."""
-    if _Memo.table is not results:
-        _Memo.table = results
-        _Memo.places = results.groupby(["ensemble", "method", "protocol"], sort=False).indices
-    return _Memo.places
 
 
 def values(
