@@ -183,6 +183,7 @@ def train(
                 if row_grad is not None:
                     bank_optimizer.step(index, row_grad)
                 total += losses.sum()
+            network_optimizer.flush()
             loss = total.item() / len(bank)
             if not math.isfinite(loss):
                 raise _diverged(**step_sizes)

@@ -97,3 +97,20 @@ class NetworkAdam:
         for parameter, grad in zip(self.parameters, grads, strict=True):
             parameter.grad = grad
         self.adam.step()
+
+    def flush(self) -> None:
+        """Set numbers to 0 that are too small to matter, and that the CPU is slow with.
+
+        Weights of units that are never active decay for ever under an L2 penalty, and so do the
+        moments of Adam where a gradient stays 0. Once they, or their products, are subnormal,
+        a matrix product takes ten times as long.
+        """
+        for parameter in self.parameters:
+            state = self.adam.state[parameter]
+            smallest = torch.finfo(parameter.dtype).tiny
+            for x, limit in (
+                (parameter.data, smallest**0.5),
+                (state["exp_avg"], smallest**0.5),
+                (state["exp_avg_sq"], smallest),
+            ):
+                x.masked_fill_(x.abs() < limit, 0)

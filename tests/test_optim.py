@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from sknnens._optim import RowAdam
+from sknnens._network import init_networks
+from sknnens._optim import NetworkAdam, RowAdam
 
 
 def run_torch(start, grads, lr):
@@ -68,3 +69,25 @@ def test_stopped_rows_stay(grads):
     adam.step(slice(None), grads[0], torch.tensor([True, False, True, False, True]))
     assert torch.equal(rows[[1, 3]], torch.ones(2, 3, dtype=torch.float64))
     assert (rows[[0, 2, 4]] != 1).all()
+
+
+def test_numbers_too_small_to_matter_become_zero(grads):
+    networks = init_networks(
+        [[3, 5]], [True], generator=torch.Generator(), dtype=torch.float32, device="cpu"
+    )
+    adam = NetworkAdam(networks, 0.01, 0.0)
+    weights, biases = adam.parameters
+    gradient = grads[0].T.float()
+    adam.step((gradient, torch.zeros(5)), 1)  # a bias whose gradient is 0 keeps its value
+    weights[0, 0], biases[0] = 1e-30, -1e-30
+    kept = weights.clone(), biases.clone()
+    state = adam.adam.state[weights]
+    state["exp_avg"][1, 1] = 1e-40
+    state["exp_avg_sq"][1, 1] = 1e-40
+    adam.flush()
+    kept[0][0, 0] = kept[1][0] = 0
+    assert torch.equal(weights, kept[0])
+    assert torch.equal(biases, kept[1])
+    assert state["exp_avg"][1, 1] == 0
+    assert state["exp_avg_sq"][1, 1] == 0
+    assert (state["exp_avg_sq"] > 0).sum() == 14

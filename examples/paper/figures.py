@@ -302,7 +302,8 @@ def draw_comparison(
     n_bars = sum(len(group) + 1 for group in groups.values())
     canvas.set_size_inches(8, 1.6 + 0.22 * n_bars)
     axes = canvas.subplots()
-    draw_bars(axes, groups, f"points over the best single model ({protocol}), 95 % interval")
+    measure = protocol.replace("knn-", "k = ")
+    draw_bars(axes, groups, f"points over the best single model ({measure}), 95 % interval")
     canvas.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
 
 
