@@ -1,5 +1,6 @@
 """The figures of examples/paper, on planted results: nothing is trained here."""
 
+import importlib
 import itertools
 import sys
 from pathlib import Path
@@ -470,6 +471,19 @@ def test_script(every, planted, figures, number, monkeypatch, tmp_path, capsys):
     assert f"## Figure {number}: {figure.title}" in out
     assert out.count("| yes |") == len(figure.claims(planted[number]))
     assert plot.stat().st_size > 1000
+
+
+def test_the_page_has_the_splits_that_all_of_a_figure_s_rows_have(every, planted):
+    report = importlib.import_module("report")
+    results, figure = planted["11"], every["11"]
+    lacking = results["method"].str.startswith("learner") & (results["split"] > 1)
+    assert report.finished(figure, results) == 5
+    assert report.finished(figure, results[~lacking]) == 2
+    assert report.finished(figure, results[results["split"] > 0]) == 0
+    text = "\n".join(report.figure_parts(results[~lacking]))
+    assert "Means over 2 splits." in " ".join(text.split())
+    assert text.count("This figure has not been run.") == len(every) - 1
+    assert report.to_rst(figure.table(results[results["split"] < 2]), figure.formats) in text
 
 
 def test_plots_of_nothing(every, planted):

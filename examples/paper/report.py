@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from ensembles import ENSEMBLES
+from ensembles import ENSEMBLES, N_SPLITS
 from figures import (
     Estimate,
     Figure,
@@ -367,10 +367,16 @@ def describe_ensemble(results: pd.DataFrame, name: str) -> str:
     )
 
 
-def finished(figure: Figure, results: pd.DataFrame) -> bool:
-    """Whether the results have a split or more of all that a figure needs."""
-    keys = {key[:4] for cell in figure.cells(1) for key in cell.row_keys()}
-    return keys <= set(results[KEY].itertuples(index=False, name=None))
+def finished(figure: Figure, results: pd.DataFrame) -> int:
+    """Number of splits, from the first on, of which the results have all that a figure needs."""
+    rows = set(results[KEY].itertuples(index=False, name=None))
+    found = 0
+    for n_splits in range(1, N_SPLITS + 1):
+        cells = figure.cells(n_splits)
+        if not {key[:4] for cell in cells for key in cell.row_keys()} <= rows:
+            break
+        found = len({cell.split for cell in cells})
+    return found
 
 
 def figure_parts(results: pd.DataFrame) -> list[str]:
@@ -385,16 +391,18 @@ def figure_parts(results: pd.DataFrame) -> list[str]:
     ]
     for figure in all_figures():
         parts.append(heading(f"Figure {figure.number}: {figure.title}", "~"))
-        if not finished(figure, results):
+        n_splits = finished(figure, results)
+        if not n_splits:
             parts.append("This figure has not been run.")
             continue
+        rows = results[results["split"] < n_splits]
         file = f"results/figure_{int(figure.number):02}.png"
         parts += [
             paragraph("**Paper.** " + figure.paper),
-            paragraph("**Here.** " + figure.here),
-            to_rst(claims_table(figure.claims(results))),
+            paragraph(f"**Here.** {figure.here} Means over {n_splits} splits."),
+            to_rst(claims_table(figure.claims(rows))),
             f".. image:: {file}\n    :alt: Figure {figure.number}, {figure.title}",
-            to_rst(figure.table(results), figure.formats),
+            to_rst(figure.table(rows), figure.formats),
         ]
     return parts
 
@@ -415,6 +423,7 @@ def write_page(results: pd.DataFrame, folder: Path = DOCS) -> None:
         draw_overview(results, canvas)
         canvas.savefig(images / "overview.png", dpi=100)
     for figure in all_figures():
-        if finished(figure, results):
-            save_plot(figure, results, images / f"figure_{int(figure.number):02}.png")
+        if n_splits := finished(figure, results):
+            rows = results[results["split"] < n_splits]
+            save_plot(figure, rows, images / f"figure_{int(figure.number):02}.png")
     (folder / "results.rst").write_text(page(results))
