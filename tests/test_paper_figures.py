@@ -148,8 +148,8 @@ def test_means_and_gains(figures):
 
     results = pd.concat(
         [
-            rows_of("new", "knn-5", {2: 33.0, 0: 11.0, 1: 22.0, 3: np.nan}),
-            rows_of("old", "knn-5", {0: 10.0, 1: 20.0, 2: 30.0, 3: 40.0, 4: 0.0}),
+            rows_of("new", "knn-5", {3: 33.0, 1: 11.0, 2: 22.0, 4: np.nan}),
+            rows_of("old", "knn-5", {1: 10.0, 2: 20.0, 3: 30.0, 4: 40.0, 0: 0.0}),
             rows_of("new", "knn-1", {0: 99.0}),
         ]
     )

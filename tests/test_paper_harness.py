@@ -297,6 +297,18 @@ def test_other_settings_or_features_are_run_again(paper, monkeypatch, tmp_path):
     assert len(harness.read_results(file)) == 2
 
 
+def test_the_split_is_the_seed(paper, monkeypatch):
+    plant(paper, monkeypatch, strong_and_noise)
+    build, seeds = paper.methods.Method.build, []
+    monkeypatch.setattr(
+        paper.methods.Method, "build", lambda *args: seeds.append(args[-1]) or build(*args)
+    )
+    for split in (0, 1):
+        cell = paper.harness.Cell("planted", paper.methods.HALF_WHITENED, split, ("knn-1",))
+        (row,) = paper.harness.run_cell(cell, paper.harness.load_views("planted"))
+        assert row["seed"] == seeds[-1] == split
+
+
 def test_the_bank_as_reference(paper, monkeypatch):
     quick(paper, monkeypatch)
     plant(paper, monkeypatch, strong_and_noise)

@@ -215,7 +215,7 @@ def missing_cells(cells: Iterable[Cell], results: pd.DataFrame) -> list[Cell]:
             for protocol, key in zip(cell.protocols, cell.row_keys(), strict=True)
             if protocol not in earlier and key not in finished
         )
-        if earlier or lacking:
+        if lacking:
             wanted[name] = replace(cell, protocols=earlier + lacking)
     return list(wanted.values())
 
