@@ -200,7 +200,7 @@ def test_knn(paper, evaluation, k):
     assert list(paper.protocols.knn(evaluation, 181)) == []
 
 
-def test_few_labels(paper, evaluation):
+def test_few_labels(paper, evaluation, monkeypatch):
     evaluation, _ = evaluation
     few = [next(paper.protocols.few_labels(evaluation, n))[1] for n in (1, 5, 1000)]
     all_labels = next(paper.protocols.knn(evaluation, 1))[1]
@@ -208,6 +208,8 @@ def test_few_labels(paper, evaluation):
     assert 100 / 3 < few[0] < few[1]
     again = next(paper.protocols.few_labels(evaluation, 5))[1]
     assert again == few[1]
+    monkeypatch.setattr(paper.protocols, "N_DRAWS", 1)
+    assert next(paper.protocols.few_labels(evaluation, 5))[1] != few[1]  # draws differ
 
 
 def test_mean_average_precision(paper, evaluation):
