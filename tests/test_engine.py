@@ -186,6 +186,14 @@ def test_warmup_moves_only_the_networks():
     assert not torch.equal(networks.weights[0][0], before[0])
 
 
+def test_weights_that_training_has_made_tiny_become_zero():
+    targets, start, networks = problem()
+    networks.weights[0][0][0, 0] = 1e-160  # its square is not a number of float64
+    options = {**TRAIN, "max_iter": 1, "learning_rate": 1e-200}
+    train(targets, start.clone(), networks, generator=torch.Generator(), **options)
+    assert networks.weights[0][0][0, 0] == 0
+
+
 def test_small_full_batch_steps_lower_the_loss_every_time():
     targets, bank, networks = problem(relu=False)
     options = {**TRAIN, "learning_rate": 1e-4, "representation_learning_rate": 1e-4}
