@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_array
+from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknnens._checks import (
@@ -144,7 +145,11 @@ class ViewsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def _read_to_transform(self, X: Any) -> list[NDArray[Any]]:
         """Read the views of `X` that had a positive weight in fit."""
         check_is_fitted(self)
-        self._validate_params()  # some may have been set since fit
+        validate_parameter_constraints(  # some may have been set since fit
+            self._parameter_constraints,
+            {name: getattr(self, name) for name in self._parameter_constraints},
+            caller_name=type(self).__name__,
+        )
         names, sizes = self.view_names_.tolist(), self.view_sizes_
         views = find_views(X, Layout(names, columns=self._view_columns))
         labels = _label(names, views)

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
+from sknnens._memory_map import release_pages
+
 ENTRIES = 2**22  # of a view, that are looked at together
 
 MASK_HINT = " missing_views='mask' learns such a row from its other views."
@@ -104,6 +106,7 @@ def check_rows(
                 row = first_row + begin + int(suspects[i])
                 message = _describe_row(label, row, int(n_nan[i]), x.shape[1], has_inf[i])
                 raise ValueError(message + hint * bool(missing[i] and not allow_missing))
+            release_pages(part)
 
 
 def _describe_row(label: str, row: int, n_nan: int, n_columns: int, has_inf: bool) -> str:

@@ -1,7 +1,7 @@
 """Devices and precisions: names given by the user to what torch needs."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,14 +48,9 @@ def resolve_device(name: str) -> torch.device:
 def own_modes(device: torch.device) -> Iterator[None]:
     """Shut out the modes that the caller's thread may be in, for as long as the context lasts.
 
-    Gradients are needed even inside ``no_grad`` and ``inference_mode``, and ``autocast`` must not
-    choose the types.
+    No gradient is asked of torch, and ``autocast`` must not choose the types.
     """
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.autocast(device.type, enabled=False),
-    ):
+    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
         yield
 
 
@@ -73,15 +68,6 @@ class Precision:
 
     dtype: torch.dtype
     bfloat16_products: bool = False
-
-    def products(self, device: torch.device) -> AbstractContextManager[Any]:
-        """Context in which the matrix products of the networks run.
-
-        It holds for the thread alone, without the cache of casts, which all threads share.
-        """
-        if self.bfloat16_products:
-            return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
-        return nullcontext()
 
 
 def resolve_precision(name: str, input_dtype: Any, device: torch.device) -> Precision:
@@ -122,6 +108,38 @@ def _tf32_is_on() -> bool:
     if hasattr(matmul, "fp32_precision"):
         return bool(matmul.fp32_precision == "tf32")
     return bool(matmul.allow_tf32)
+
+
+def share_memory(x: NDArray[Any]) -> torch.Tensor:
+    """Make a tensor of an array, in the same memory wherever torch can read it.
+
+    The tensor must not be written to: the array may be read-only, of which torch would warn.
+
+    Parameters
+    ----------
+    x : ndarray
+        Of any layout; it may be read-only or memory-mapped.
+
+    Returns
+    -------
+    x : Tensor
+        On the CPU.
+    """
+    x = np.asarray(x)
+    if any(stride < 0 or stride % x.itemsize for stride in x.strides):
+        x = np.ascontiguousarray(x)
+    if x.flags.writeable:
+        return torch.from_numpy(x)
+
+    return torch.from_numpy(np.asarray(_Writable(x)))
+
+
+class _Writable:
+    """The memory of a read-only array, as one that is not."""
+
+    def __init__(self, x: NDArray[Any]):
+        self.array = x  # kept alive
+        self.__array_interface__ = {**x.__array_interface__, "data": (x.ctypes.data, False)}
 
 
 def to_tensor(x: NDArray[Any], precision: Precision, device: torch.device) -> torch.Tensor:

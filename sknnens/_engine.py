@@ -1,8 +1,8 @@
 """The algorithm: learn representations from which every view can be recovered.
 
 Algorithm 1 of Wallace, Arpit, Wang and Xiong, "Learning Rich Nearest Neighbor Representations
-from Self-supervised Ensembles".  `train` moves the networks and the memory bank, `infer` moves
-new rows with the networks frozen; `gradients` is the step that both take.
+from Self-supervised Ensembles".  `train` moves the networks and the memory bank; `Step` is what
+it does with a batch of rows, as does the inference phase in `_inference`.
 """
 
 import math
@@ -10,68 +10,100 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sknnens._batching import padded_chunks, shuffled_batches
-from sknnens._device import Precision, to_numpy
-from sknnens._loss import cosine_loss, normalize_rows
-from sknnens._network import Networks
-from sknnens._optim import NetworkAdam, RowAdam
-from sknnens._start import Start
+from sknnens._batching import UnitRows, shuffled_batches
+from sknnens._device import Precision
+from sknnens._loss import cosine_loss
+from sknnens._network import Networks, Pass
+from sknnens._optim import BankAdam, NetworkAdam
 
 
-def gradients(
-    networks: Networks,
-    rows: torch.Tensor,
-    targets: Sequence[torch.Tensor],
-    view_weights: Sequence[float],
-    precision: Precision,
-    *,
-    rows_move: bool,
-    networks_move: bool,
-) -> tuple[torch.Tensor, torch.Tensor | None, tuple[torch.Tensor, ...]]:
-    """Loss of each row, and the gradients of their sum.
-
-    The sum, not the mean: a row's gradient then does not depend on how many others there are.
+class Step:
+    """Losses and gradients of a batch of rows, in buffers that are kept from call to call.
 
     Parameters
     ----------
     networks : Networks
-        Their parameters require a gradient where `networks_move`.
-    rows : Tensor of shape (n, d)
-        Representations.
-    targets : sequence of Tensor of shape (n, n_features_v)
-        Normalised views; a zero row takes no part.
+        One MLP a view.
+    n_rows : int
+        Most rows of a batch.
     view_weights : sequence of float
         One a view.
     precision : Precision
         Of the products.
-    rows_move, networks_move : bool
-        Which gradients are wanted.
+    on_grads : callable, default=None
+        Takes the gradients of the networks, see `Pass`.
 
-    Returns
-    -------
-    losses : Tensor of shape (n,)
-        Weighted sum over views of 1 - cosine similarity.
-    row_grad : Tensor of shape (n, d) or None
-    network_grads : tuple of Tensor
-        In the order of `NetworkAdam.parameters`; empty where the networks are frozen.
+    Attributes
+    ----------
+    targets : list of Tensor of shape (n_rows, n_features_v)
+        To be filled with each batch's views; a zero row takes no part.
+    scales : list of Tensor of shape (n_rows,)
+        To be filled with what brings the rows of `targets` to length 1; 0 for a zero row.
+    view_weights : Tensor of shape (n_views,)
+        As given.
     """
-    rows = rows.detach().requires_grad_(rows_move)
-    with precision.products(rows.device):
-        outputs = networks(rows)
-    pairs = zip(view_weights, outputs, targets, strict=True)
-    losses = torch.stack([w * cosine_loss(o.to(rows.dtype), t) for w, o, t in pairs]).sum(0)
-    wanted = [rows] if rows_move else []
-    if networks_move:
-        weights, biases = networks.parameters()
-        wanted += [*weights, *biases]
-    grads = torch.autograd.grad(losses.sum(), wanted)
-    if not rows_move:
-        return losses.detach(), None, grads
-    return losses.detach(), grads[0], grads[1:]
+
+    def __init__(
+        self,
+        networks: Networks,
+        n_rows: int,
+        view_weights: Sequence[float],
+        precision: Precision,
+        on_grads: Callable[[int, int, int, torch.Tensor, torch.Tensor], None] | None = None,
+    ):
+        self._pass = Pass(networks, n_rows, precision, on_grads)
+        last = networks.layers[-1]
+        self._targets = [x.weight.new_zeros(len(x.weight), n_rows, x.weight.shape[2]) for x in last]
+        self._scales = [x.new_zeros(x.shape[:2]) for x in self._targets]
+        self._grads = [torch.empty_like(x) for x in self._targets]
+        self.view_weights = last[0].weight.new_tensor(view_weights)
+        self._weights = [self.view_weights[x.views, None] for x in last]
+        self.targets = [view for group in self._targets for view in group]
+        self.scales = [view for group in self._scales for view in group]
+
+    def __call__(
+        self, rows: torch.Tensor, *, rows_move: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Loss of each row, and the gradient of their sum.
+
+        The sum, not the mean: a row's gradient then does not depend on how many others there
+        are.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (n, d)
+            Representations of the first rows of `targets`.
+        rows_move : bool
+            Whether their gradient is wanted.
+
+        Returns
+        -------
+        losses : Tensor of shape (n,)
+            Weighted sum over views of 1 - cosine similarity.
+        row_grad : Tensor of shape (n, d) or None
+            The next call overwrites it.
+        """
+        backward = rows_move or self._pass.on_grads is not None
+        outputs = self._pass.forward(rows)
+        part = (slice(None), slice(rows.shape[0]))
+        grads = [grad[part] for grad in self._grads]
+        losses = [
+            cosine_loss(
+                output,
+                target[part],
+                weight=weight,
+                scale=scale[part],
+                grad=grad if backward else None,
+            )
+            for output, target, scale, weight, grad in zip(
+                outputs, self._targets, self._scales, self._weights, grads, strict=True
+            )
+        ]
+        loss = torch.cat(losses).sum(dim=0)
+        return loss, self._pass.backward(grads, rows_move=rows_move) if backward else None
 
 
 @dataclass
@@ -94,7 +126,7 @@ class TrainRecord:
 
 
 def train(
-    targets: Sequence[torch.Tensor],
+    views: Sequence[NDArray[Any]],
     bank: torch.Tensor,
     networks: Networks,
     *,
@@ -116,8 +148,8 @@ def train(
 
     Parameters
     ----------
-    targets : sequence of Tensor of shape (n, n_features_v)
-        Normalised views.
+    views : sequence of ndarray of shape (n, n_features_v)
+        As given by the user.
     bank : Tensor of shape (n, d)
         The representations, at their start.
     networks : Networks
@@ -160,33 +192,28 @@ def train(
         "learning_rate": learning_rate,
         "representation_learning_rate": representation_learning_rate,
     }
-    networks.require_grad(True)
-    bank_optimizer = RowAdam(bank, representation_learning_rate, non_negative)
+    sources = [UnitRows(view, precision, bank.device) for view in views]
     network_optimizer = NetworkAdam(networks, learning_rate, alpha)
+    bank_optimizer = BankAdam(bank, batch_size, representation_learning_rate, non_negative)
+    step = Step(networks, batch_size, view_weights, precision, network_optimizer.step)
     best, n_stale = math.inf, 0
     try:
         for epoch in range(max_iter):
             rows_move = epoch >= warmup_epochs
+            if rows_move:
+                bank_optimizer.begin_epoch()
             total = bank.new_zeros(())
             for index in shuffled_batches(len(bank), batch_size, generator):
-                index = index.to(bank.device)
-                losses, row_grad, network_grads = gradients(
-                    networks,
-                    bank[index],
-                    [target[index] for target in targets],
-                    view_weights,
-                    precision,
-                    rows_move=rows_move,
-                    networks_move=True,
-                )
-                network_optimizer.step(network_grads, len(index))
+                on_device = index.to(bank.device, non_blocking=True)
+                for source, target, scale in zip(sources, step.targets, step.scales, strict=True):
+                    source.take(index, target[: len(index)], scale[: len(index)])
+                losses, row_grad = step(bank_optimizer.take(on_device), rows_move=rows_move)
                 if row_grad is not None:
-                    bank_optimizer.step(index, row_grad)
+                    bank_optimizer.step(on_device, row_grad)
                 total += losses.sum()
-            network_optimizer.flush()
             loss = total.item() / len(bank)
             if not math.isfinite(loss):
-                raise _diverged(**step_sizes)
+                raise diverged(**step_sizes)
             record.loss_curve.append(loss)
             on_epoch(1, loss)
             if tol is not None and rows_move:
@@ -197,166 +224,17 @@ def train(
                     break
     except KeyboardInterrupt:
         record.interrupted = True
-    networks.require_grad(False)
-    if not all(_is_finite(x) for x in [bank, *network_optimizer.parameters]):
-        raise _diverged(**step_sizes)
+    parameters = [x for w in (networks.weights, networks.biases) for view in w for x in view]
+    if not all(is_finite(x) for x in [bank, *parameters]):
+        raise diverged(**step_sizes)
     return record
 
 
-def _is_finite(x: torch.Tensor) -> bool:
+def is_finite(x: torch.Tensor) -> bool:
     """Whether every row has a finite length: no NaN, nothing whose square is infinite."""
     return bool(torch.linalg.vector_norm(x, dim=-1).isfinite().all())
 
 
-def _diverged(**step_sizes: float) -> ValueError:
+def diverged(**step_sizes: float) -> ValueError:
     named = " or ".join(f"{name} (now {value:g})" for name, value in step_sizes.items())
     return ValueError(f"The loss is no longer finite. Lower {named}.")
-
-
-@dataclass(frozen=True)
-class InferRecord:
-    """What `infer` found.
-
-    Attributes
-    ----------
-    rows : ndarray of shape (n_samples, n_components)
-        The representations.
-    n_unfinished : int
-        Rows that were still moving when the budget ran out; 0 without `tol`.
-    """
-
-    rows: NDArray[Any]
-    n_unfinished: int
-
-
-def infer(
-    views: Sequence[NDArray[Any]],
-    start: Start,
-    networks: Networks,
-    *,
-    view_weights: Sequence[float],
-    max_iter: int,
-    learning_rate: float,
-    non_negative: bool,
-    tol: float | None,
-    n_iter_no_change: float,
-    normalize: bool,
-    precision: Precision,
-    device: torch.device,
-    on_chunk: Callable[[int, float], None],
-) -> InferRecord:
-    """Learn the representations of new rows with the networks frozen.
-
-    Rows are worked on in chunks of one fixed size, and nothing is shared between them, so a
-    row's result does not depend on which others there are.
-
-    Parameters
-    ----------
-    views : sequence of ndarray of shape (n_samples, n_features_v)
-        As given by the user.
-    start : Start
-        Where the rows start.
-    networks : Networks
-        Not changed.
-    view_weights : sequence of float
-        One a view.
-    max_iter : int
-        Steps of a row; 0 leaves it at its start.
-    learning_rate : float
-        Adam's step size.
-    non_negative : bool
-        Keep the representations in the first orthant.
-    tol : float or None
-        A row stops when its loss has not fallen by `tol` for more than `n_iter_no_change` of
-        its steps; None takes all steps.
-    n_iter_no_change : int or inf
-        See `tol`.
-    normalize : bool
-        Whether the result has rows of length 1.
-    precision : Precision
-        Of the products, and the type of all else.
-    device : torch.device
-        Where the work is done.
-    on_chunk : callable
-        Called with the number of rows just done and their mean loss.
-
-    Returns
-    -------
-    record : InferRecord
-
-    Raises
-    ------
-    ValueError
-        If a result is not finite.
-    """
-    results, n_unfinished = [], 0
-    for part, targets in padded_chunks(views, precision, device):
-        n_rows = part.stop - part.start  # the rest is padding
-        rows = start(targets)
-        losses = rows.new_zeros(len(rows))
-        optimizer = RowAdam(rows, learning_rate, non_negative)
-        stopping = RowStopping(targets, tol if max_iter else None, n_iter_no_change)
-        for _ in range(max_iter):
-            losses, row_grad, _ = gradients(
-                networks,
-                rows,
-                targets,
-                view_weights,
-                precision,
-                rows_move=True,
-                networks_move=False,
-            )
-            if stopping.all_done(losses):
-                break
-            assert row_grad is not None
-            optimizer.step(slice(None), row_grad, stopping.moving)
-        if not _is_finite(rows):
-            raise _diverged(representation_learning_rate=learning_rate)
-        if normalize:
-            rows = normalize_rows(rows)
-        results.append(to_numpy(rows[:n_rows]))
-        n_unfinished += stopping.n_moving(n_rows)
-        on_chunk(n_rows, losses[:n_rows].mean().item())
-    return InferRecord(np.concatenate(results), n_unfinished)
-
-
-class RowStopping:
-    """Which rows still move: each stops on its own, when its loss no longer falls.
-
-    Parameters
-    ----------
-    targets : sequence of Tensor of shape (n, n_features_v)
-        Normalised views; a row that is zero in all of them has nowhere to go.
-    tol : float or None
-        Smallest fall of the loss that counts; None never stops.
-    n_iter_no_change : int or inf
-        A row stops after more steps than this without such a fall.
-
-    Attributes
-    ----------
-    moving : Tensor of shape (n,) or None
-        False for rows that have stopped; None where none ever does.
-    """
-
-    def __init__(self, targets: Sequence[torch.Tensor], tol: float | None, n_iter_no_change: float):
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        n_rows = len(targets[0])
-        self.best = targets[0].new_full((n_rows,), math.inf)
-        self.n_stale = targets[0].new_zeros(n_rows)
-        self.moving = None
-        if tol is not None:
-            self.moving = torch.stack([target.any(dim=1) for target in targets]).any(dim=0)
-
-    def all_done(self, losses: torch.Tensor) -> bool:
-        """Take the rows' latest losses; tell whether every row has stopped."""
-        if self.tol is None or self.moving is None:
-            return False
-        self.n_stale = torch.where(losses > self.best - self.tol, self.n_stale + 1, 0)
-        self.best = torch.minimum(self.best, losses)
-        self.moving &= self.n_stale <= self.n_iter_no_change
-        return not bool(self.moving.any())
-
-    def n_moving(self, n_rows: int) -> int:
-        """How many of the first `n_rows` rows have not stopped."""
-        return 0 if self.moving is None else int(self.moving[:n_rows].sum())

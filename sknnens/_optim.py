@@ -3,19 +3,75 @@
 import math
 
 import torch
+from torch.optim.adam import adam
 
-from sknnens._network import Networks
+from sknnens._network import Linear, Networks
 
 BETAS = (0.9, 0.999)
 EPS = 1e-8
+FLUSH_STEPS = 100  # of Adam, after which a moment of 1e-19 is not subnormal yet
+SHORTER = 0.25  # times the length of a Newton step that raised the loss
+
+
+class BankAdam:
+    """Adam (Kingma and Ba, 2014) with its own state for each row of the memory bank.
+
+    A row that is not in the batch keeps its place and its moments, so a step costs as much as
+    the batch is large, not as the bank.  With all rows in every batch it is ``torch.optim.Adam``.
+
+    Parameters
+    ----------
+    bank : Tensor of shape (n, d)
+        Changed in place.
+    batch_size : int
+        Most rows of a batch.
+    learning_rate : float
+        Step size.
+    non_negative : bool
+        Whether every step ends with the rows' negative entries set to 0.
+
+    """
+
+    def __init__(
+        self, bank: torch.Tensor, batch_size: int, learning_rate: float, non_negative: bool
+    ):
+        self.learning_rate = learning_rate
+        self.non_negative = non_negative
+        self.count = 0  # of the steps of every row: each is in one batch an epoch
+        self.state = bank, torch.zeros_like(bank), torch.zeros_like(bank)
+        self._buffers = [x.new_empty(batch_size, x.shape[1]) for x in self.state]
+
+    def begin_epoch(self) -> None:
+        """Let each row take another step."""
+        self.count += 1
+
+    def take(self, index: torch.Tensor) -> torch.Tensor:
+        """Copy some rows into a buffer, which the next call overwrites."""
+        return torch.index_select(self.state[0], 0, index, out=self._buffers[0][: index.shape[0]])
+
+    def step(self, index: torch.Tensor, grad: torch.Tensor) -> None:
+        """Move rows against their gradient.
+
+        Parameters
+        ----------
+        index : Tensor of shape (b,)
+            Which rows, none of them twice; those that were taken last.
+        grad : Tensor of shape (b, d)
+            Gradient of the loss of each row with respect to it.
+        """
+        rows, *moments = parts = [buffer[: index.shape[0]] for buffer in self._buffers]
+        for whole, part in zip(self.state[1:], moments, strict=True):
+            torch.index_select(whole, 0, index, out=part)
+        done = torch.full((), self.count - 1, dtype=torch.float32, device=rows.device)
+        _adam([rows], [grad], [moments[0]], [moments[1]], [done], self.learning_rate)
+        if self.non_negative:
+            rows.clamp_min_(0)
+        for whole, part in zip(self.state, parts, strict=True):
+            whole.index_copy_(0, index, part)
 
 
 class RowAdam:
-    """Adam (Kingma and Ba, 2014) with its own state and step count for each row.
-
-    A row that is not in the batch keeps its place, its moments and its count, so a step costs
-    as much as the batch is large, not as the bank.  With all rows in every batch it is
-    ``torch.optim.Adam``.
+    """Adam on rows that begin and end at different times, each with its own step count.
 
     Parameters
     ----------
@@ -35,35 +91,124 @@ class RowAdam:
         self.second = torch.zeros_like(rows)
         self.count = rows.new_zeros(len(rows), 1)
 
-    def step(
-        self, index: torch.Tensor | slice, grad: torch.Tensor, moving: torch.Tensor | None = None
+    def restart(self, slots: torch.Tensor | slice, length: torch.Tensor | float = 1.0) -> None:
+        """Forget the state of some rows, whose place has been taken by others.
+
+        The length of a first step, which `RowNewton` asks for, does not matter here.
+        """
+        for state in (self.first, self.second, self.count):
+            state[slots] = 0
+
+    def advance(
+        self, losses: torch.Tensor, grad: torch.Tensor, moving: torch.Tensor | None
     ) -> None:
-        """Move rows against their gradient.
+        """Move the rows against their gradient.
 
         Parameters
         ----------
-        index : Tensor of shape (b,) or slice
-            Which rows, none of them twice.
-        grad : Tensor of shape (b, d)
+        losses : Tensor of shape (n,)
+            As `RowNewton` needs them; they do not matter here.
+        grad : Tensor of shape (n, d)
             Gradient of the loss of each row with respect to it.
-        moving : Tensor of shape (b,), default=None
-            Rows where it is False stay where they are, for good: their state is not kept.
+        moving : Tensor of shape (n,) or None
+            Rows where it is False stay where they are.
         """
         beta1, beta2 = BETAS
-        count = self.count[index] + 1
-        first = self.first[index] * beta1 + grad * (1 - beta1)
-        second = self.second[index] * beta2 + grad * grad * (1 - beta2)
+        self.count += 1
+        self.first.lerp_(grad, 1 - beta1)
+        self.second.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         # 1 - beta ** count, without the cancellation
-        corrected = first / -torch.expm1(count * math.log(beta1))
-        scale = (second / -torch.expm1(count * math.log(beta2))).sqrt() + EPS
-        rows = self.rows[index]
-        moved = rows - self.learning_rate * corrected / scale
-        if self.non_negative:
-            moved = moved.clamp_min(0)
+        step = torch.sqrt(self.second)
+        step /= torch.sqrt(-torch.expm1(self.count * math.log(beta2)))
+        step += EPS
+        torch.div(self.first, step, out=step)
+        step *= self.learning_rate / -torch.expm1(self.count * math.log(beta1))
         if moving is not None:
-            moved = torch.where(moving[:, None], moved, rows)
-        self.rows[index] = moved
-        self.first[index], self.second[index], self.count[index] = first, second, count
+            step.masked_fill_(~moving[:, None], 0)
+        self.rows -= step
+        if self.non_negative:
+            self.rows.clamp_min_(0)
+
+
+class RowNewton:
+    """Newton steps of rows with one curvature for all of them.
+
+    A row whose loss was raised by a step goes back and takes a shorter one, so that its loss
+    never rises.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n, d)
+        Changed in place.
+    inverse_curvature : Tensor of shape (d, d)
+        What gradients are multiplied with.
+    non_negative : bool
+        Whether every step ends with the rows' negative entries set to 0.
+    """
+
+    def __init__(self, rows: torch.Tensor, inverse_curvature: torch.Tensor, non_negative: bool):
+        self.rows = rows
+        self.inverse_curvature = inverse_curvature
+        self.non_negative = non_negative
+        self.kept = torch.empty_like(rows)  # the best place so far, its gradient and its loss
+        self.kept_grad = torch.empty_like(rows)
+        self.kept_loss = rows.new_empty(len(rows))
+        self.length = rows.new_empty(len(rows))
+        self.restart(slice(None))
+
+    def restart(self, slots: torch.Tensor | slice, length: torch.Tensor | float = 1.0) -> None:
+        """Forget the state of some rows, whose place has been taken by others.
+
+        Parameters
+        ----------
+        slots : slice or Tensor of int
+            Which rows.
+        length : Tensor of shape (len(slots),) or float, default=1
+            Of their first steps.
+        """
+        self.kept_loss[slots] = math.inf
+        self.kept[slots] = self.rows[slots]
+        self.kept_grad[slots] = 0
+        self.length[slots] = length
+
+    def advance(
+        self, losses: torch.Tensor, grad: torch.Tensor, moving: torch.Tensor | None
+    ) -> None:
+        """Move rows, or take them back.
+
+        Parameters
+        ----------
+        losses : Tensor of shape (n,)
+            Of each row, where it is.
+        grad : Tensor of shape (n, d)
+            Their gradients.
+        moving : Tensor of shape (n,) or None
+            Rows where it is False stay at the best place so far.
+        """
+        better = losses < self.kept_loss  # not where it is NaN
+        torch.where(better[:, None], self.rows, self.kept, out=self.kept)
+        torch.where(better, losses, self.kept_loss, out=self.kept_loss)
+        torch.where(better[:, None], grad, self.kept_grad, out=self.kept_grad)
+        self.length *= torch.where(better, 1, SHORTER)
+        step = torch.mm(self.kept_grad, self.inverse_curvature)
+        torch.addcmul(self.kept, step, self.length[:, None], value=-1, out=self.rows)
+        if self.non_negative:
+            self.rows.clamp_min_(0)
+        if moving is not None:
+            torch.where(moving[:, None], self.rows, self.kept, out=self.rows)
+
+    def settle(self, losses: torch.Tensor, which: torch.Tensor) -> None:
+        """Take back those of some rows whose last step raised their loss.
+
+        Parameters
+        ----------
+        losses : Tensor of shape (n,)
+            Of each row, where it is.
+        which : Tensor of bool of shape (n,)
+            The rows.
+        """
+        back = which & ~(losses < self.kept_loss)
+        torch.where(back[:, None], self.kept, self.rows, out=self.rows)
 
 
 class NetworkAdam:
@@ -77,40 +222,97 @@ class NetworkAdam:
         Step size.
     alpha : float
         L2 penalty of the weights, beside the mean loss of a batch.
+
+    Attributes
+    ----------
+    states : list of list of dict
+        The state of each part of ``networks.layers``: the weight and the bias, their first and
+        second moments, and how many steps are done.
     """
 
     def __init__(self, networks: Networks, learning_rate: float, alpha: float):
-        weights, biases = networks.parameters()
+        self.learning_rate = learning_rate
         self.alpha = alpha
-        self.parameters = [*weights, *biases]
-        self.adam = torch.optim.Adam(
-            [{"params": weights}, {"params": biases}],
-            lr=learning_rate,
-            betas=BETAS,
-            eps=EPS,
-            fused=True,
-        )
+        self.states = [[self._state(part) for part in layer] for layer in networks.layers]
+        self.counts = [[0] * len(layer) for layer in networks.layers]
 
-    def step(self, grads: tuple[torch.Tensor, ...], n_rows: int) -> None:
-        """Move the parameters against gradients of a loss that is summed over `n_rows` rows."""
-        self.adam.param_groups[0]["weight_decay"] = self.alpha * n_rows
-        for parameter, grad in zip(self.parameters, grads, strict=True):
-            parameter.grad = grad
-        self.adam.step()
+    @staticmethod
+    def _state(part: Linear) -> dict[str, list[torch.Tensor]]:
+        params = [part.weight, part.bias]
+        return {
+            "params": params,
+            "first": [torch.zeros_like(x) for x in params],
+            "second": [torch.zeros_like(x) for x in params],
+            "done": [torch.zeros((), dtype=torch.float32, device=x.device) for x in params],
+        }
 
-    def flush(self) -> None:
+    def step(
+        self,
+        n_rows: int,
+        layer: int,
+        part: int,
+        weight_grad: torch.Tensor,
+        bias_grad: torch.Tensor,
+    ) -> None:
+        """Move one part of the networks.
+
+        Parameters
+        ----------
+        n_rows : int
+            How many rows the gradients are summed over.
+        layer, part : int
+            Which part of ``networks.layers``.
+        weight_grad, bias_grad : Tensor
+            Gradients. They may be changed.
+        """
+        state = self.states[layer][part]
+        if self.alpha:
+            weight_grad.add_(state["params"][0], alpha=self.alpha * n_rows)
+        _adam(**state, grads=[weight_grad, bias_grad], learning_rate=self.learning_rate)
+        self.counts[layer][part] += 1
+        if self.counts[layer][part] % FLUSH_STEPS == 0:
+            self._flush(state)
+
+    @staticmethod
+    def _flush(state: dict[str, list[torch.Tensor]]) -> None:
         """Set numbers to 0 that are too small to matter, and that the CPU is slow with.
 
         Weights of units that are never active decay for ever under an L2 penalty, and so do the
         moments of Adam where a gradient stays 0. Once they, or their products, are subnormal,
         a matrix product takes ten times as long.
         """
-        for parameter in self.parameters:
-            state = self.adam.state[parameter]
-            smallest = torch.finfo(parameter.dtype).tiny
-            for x, limit in (
-                (parameter.data, smallest**0.5),
-                (state["exp_avg"], smallest**0.5),
-                (state["exp_avg_sq"], smallest),
-            ):
-                x.masked_fill_(x.abs() < limit, 0)
+        smallest = torch.finfo(state["params"][0].dtype).tiny
+        for name, limit in (
+            ("params", smallest**0.5),
+            ("first", smallest**0.5),
+            ("second", smallest),
+        ):
+            for x in state[name]:
+                torch.ops.aten.hardshrink.out(x, limit, out=x)
+
+
+def _adam(
+    params: list[torch.Tensor],
+    grads: list[torch.Tensor],
+    first: list[torch.Tensor],
+    second: list[torch.Tensor],
+    done: list[torch.Tensor],
+    learning_rate: float,
+) -> None:
+    """One step of torch's own Adam, which changes all but the gradients in place."""
+    adam(
+        params,
+        grads,
+        first,
+        second,
+        max_exp_avg_sqs=[],
+        state_steps=done,
+        fused=True,
+        amsgrad=False,
+        beta1=BETAS[0],
+        beta2=BETAS[1],
+        lr=learning_rate,
+        weight_decay=0.0,
+        eps=EPS,
+        maximize=False,
+    )

@@ -1,18 +1,16 @@
 """The matrices of several models side by side, in memory or in a file."""
 
-import mmap
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sknnens._checks import check_rows, check_view_count, check_view_sum
 from sknnens._frames import View, is_frame, select_columns, take_rows
+from sknnens._memory_map import new_file, release_pages, write_header
 from sknnens._views import (
     as_native,
     check_form,
@@ -96,7 +94,7 @@ def stack_views(
     else:
         arrays = source.read(slice(0, 1))
         sizes = [x.shape[1] for x in arrays]
-        stacked = _write(replace(source, sizes=sizes), np.result_type(*arrays), Path(out))
+        stacked = _write(replace(source, sizes=sizes), np.result_type(*arrays), out)
     return stacked, sizes if names is None else dict(zip(names, sizes, strict=True))
 
 
@@ -146,42 +144,25 @@ def _side_by_side(arrays: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:
     return np.concatenate(arrays, axis=1, out=stacked)
 
 
-def _write(source: _Source, dtype: np.dtype[Any], path: Path) -> NDArray[Any]:
-    """Write the matrices side by side, and open the file.
+class _WiderTypeError(Exception):
+    """Rows need a wider type than those before, and the file is to be begun anew."""
 
-    The rows go to a file of another name in the same folder, which is renamed when it is whole.
-    """
-    if path.is_dir() or not path.parent.is_dir():
-        raise ValueError(f"out={str(path)!r} must be the name of a file in a folder that is there.")
+
+def _write(source: _Source, dtype: np.dtype[Any], path: str | os.PathLike[str]) -> NDArray[Any]:
+    """Write the matrices side by side, and open the file."""
     shape = (source.matrices[0].shape[0], sum(source.sizes or ()))
     step = max(1, CHUNK_BYTES // (shape[1] * dtype.itemsize))
-    partial = path.with_name(f"{path.name}.{uuid4().hex[:8]}.partial")
     try:
-        with partial.open("xb") as file:
-            header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
+        with new_file(path) as file:
+            write_header(file, shape, dtype)
             for begin in range(0, shape[0], step):
                 arrays = source.read(slice(begin, begin + step))
                 if np.result_type(dtype, *arrays) != dtype:  # cells may be of several types
-                    return _write(source, np.dtype(np.float64), path)
+                    raise _WiderTypeError
                 file.write(_side_by_side(arrays, dtype).data)
                 for x in source.matrices:
-                    _release_pages(x)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+                    release_pages(x)
+    except _WiderTypeError:
+        return _write(source, np.dtype(np.float64), path)
     stacked: NDArray[Any] = np.load(path, mmap_mode="r")
     return stacked
-
-
-def _release_pages(x: Any) -> None:
-    """Let go of what was read of a memory map, which counts as memory of the process."""
-    mode = None
-    while x is not None and not isinstance(x, mmap.mmap):
-        mode = x.mode if isinstance(x, np.memmap) else mode
-        x = getattr(x, "base", None)
-    # in mode "c" changes live in these pages alone
-    if x is not None and mode == "r" and hasattr(mmap, "MADV_DONTNEED"):
-        x.madvise(mmap.MADV_DONTNEED)

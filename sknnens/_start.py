@@ -27,12 +27,19 @@ class Start:
     projection: tuple[torch.Tensor, torch.Tensor] | None = None
     non_negative: bool = False
 
-    def __call__(self, targets: Sequence[torch.Tensor]) -> torch.Tensor:
+    def __call__(
+        self, targets: Sequence[torch.Tensor], scales: Sequence[torch.Tensor] | None = None
+    ) -> torch.Tensor:
         """Map views of shape (n, n_features_v) to rows of length 1, shape (n, n_components).
 
-        A view that is zero in a row has no part in it: it is taken to be at the mean.
+        A view that is zero in a row has no part in it: it is taken to be at the mean. `scales`,
+        of shape (n,), bring the rows of each view to length 1, where they are not.
         """
-        weighted = [w * target for w, target in zip(self.view_weights, targets, strict=True)]
+        factors: Sequence[torch.Tensor | float] = self.view_weights
+        if scales is not None:
+            pairs = zip(self.view_weights, scales, strict=True)
+            factors = [(w * scale)[:, None] for w, scale in pairs]
+        weighted = [f * target for f, target in zip(factors, targets, strict=True)]
         if self.projection is None:
             rows = sum(weighted[1:], weighted[0])
         else:

@@ -384,6 +384,16 @@ def test_autoencoder(double_views):
         ConcatenationAutoencoder(learning_rate=1e300).fit(double_views)
 
 
+def test_batch_may_be_larger_than_the_data(double_views):
+    whole = ConcatenationAutoencoder(
+        max_iter=2, random_state=0, batch_size=len(double_views[0])
+    ).fit_transform(double_views)
+    larger = ConcatenationAutoencoder(max_iter=2, random_state=0, batch_size=10**9).fit_transform(
+        double_views
+    )
+    assert_array_equal(larger, whole)
+
+
 def test_weights_of_views_reach_the_autoencoder_s_loss(double_views):
     """The weights reach the loss: the sum over views of one that is never learned is linear."""
     losses = [

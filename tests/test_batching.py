@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sknnens._batching import CHUNK_ROWS, padded_chunks, shuffled_batches
+from sknnens._batching import UnitRows, chunk_rows, padded_chunks, shuffled_batches
 from sknnens._device import Precision
 
 
@@ -24,7 +24,7 @@ def test_batches_are_shuffled_anew():
 
 @pytest.mark.parametrize("extra", [-1, 0, 1])
 def test_chunks_have_one_size_and_are_padded_with_zeros(extra):
-    size = CHUNK_ROWS["cpu"]
+    size = chunk_rows(torch.device("cpu"), 3)
     view = np.random.RandomState(0).rand(2 * size + extra, 3)
     view /= np.linalg.norm(view, axis=1, keepdims=True)
     chunks = list(padded_chunks([view, view[:, :1]], Precision(torch.float64), torch.device("cpu")))
@@ -33,3 +33,42 @@ def test_chunks_have_one_size_and_are_padded_with_zeros(extra):
     np.testing.assert_allclose(together, view, rtol=1e-12)
     part, (last, _) = chunks[-1]
     assert not last[part.stop - part.start :].any()
+
+
+def test_chunks_of_wide_rows_are_smaller():
+    cpu = torch.device("cpu")
+    sizes = [chunk_rows(cpu, width) for width in (16, 512, 768, 2048, 9999)]
+    assert sizes == [1024, 1024, 512, 256, 256]
+
+
+@pytest.mark.parametrize("magnitude", [1.0, 1e30, 1e-30])
+@pytest.mark.parametrize("layout", ["rows", "columns", "backwards", "read-only", "mapped"])
+def test_rows_are_brought_to_length_1_as_they_are_taken(magnitude, layout, tmp_path):
+    view = (np.random.RandomState(0).randn(20, 3) * magnitude).astype(np.float32)
+    view[3], view[5] = 0, np.nan
+    expected = np.nan_to_num(view / magnitude)
+    expected /= np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), 1e-9)
+    if layout == "columns":
+        view = np.asfortranarray(view)
+    elif layout == "backwards":
+        view = view[::-1].copy()[::-1]
+    elif layout == "read-only":
+        view.flags.writeable = False
+    elif layout == "mapped":
+        np.save(tmp_path / "view.npy", view)
+        view = np.load(tmp_path / "view.npy", mmap_mode="r")
+    before = view.copy()
+    index = torch.tensor([7, 3, 5, 0])
+    out, scale = torch.empty(4, 3), torch.empty(4)
+    source = UnitRows(view, Precision(torch.float32), torch.device("cpu"))
+    source.take(index, out, scale)
+    np.testing.assert_allclose(out * scale[:, None], expected[index], rtol=1e-6)
+    assert scale[1] == scale[2] == 0
+    assert not out[1:3].any()
+    np.testing.assert_array_equal(view, before)
+
+
+def test_rows_of_a_view_are_not_copied():
+    view = np.random.RandomState(0).rand(10, 8).astype(np.float32)[:, 2:5]
+    source = UnitRows(view, Precision(torch.float32), torch.device("cpu"))
+    assert source.rows.data_ptr() == view.ctypes.data

@@ -13,8 +13,11 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import sknnens._inference
 from sknnens import EnsembleRepresentationLearner, stack_views
-from sknnens._batching import CHUNK_ROWS
+from sknnens._batching import chunk_rows
+from sknnens._engine import Step
+from sknnens._inference import _Arithmetic
 
 
 def small(**params):
@@ -62,19 +65,87 @@ def test_sklearn_check(estimator, check):
         ((128, 128, 128), {"n_layers": 3, "hidden_size": 50}),
         ((24,), {"transform_tol": 1e-4, "n_iter_no_change": 1, "transform_max_iter": 40}),
         ((12, 12), {"precision": "bfloat16"}),
+        ((40, 40), {"transform_solver": "newton"}),
+        ((16, 40), {"transform_solver": "newton", "init": "pca", "transform_tol": 1e-5}),
+        ((1100, 1100), {"n_components": 7, "init": "pca"}),
     ],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_row_does_not_depend_on_its_company(sizes, params, dtype, device):
-    n_chunks = 2 if device == "cpu" else 1
-    views = make_views(n_chunks * CHUNK_ROWS[device] + 37, sizes, dtype=dtype)
+    n_rows = chunk_rows(torch.device(device), max(sizes)) + 300
+    views = make_views(n_rows, sizes, dtype=dtype)
     learner = small(device=device, **params).fit([v[:200] for v in views])
     X, _ = stack_views(views)
     whole = learner.transform(X)
     order = np.random.RandomState(0).permutation(len(X))
     assert_array_equal(learner.transform(X[order]), whole[order])
-    assert_array_equal(learner.transform(X[100:351]), whole[100:351])
+    for part in (slice(100, 351), slice(100, 150), slice(1, n_rows - 20)):
+        assert_array_equal(learner.transform(X[part]), whole[part])
     for i in [0, 1, 36, 255, len(X) - 1]:
+        assert_array_equal(learner.transform(X[i : i + 1]), whole[i : i + 1])
+
+
+@pytest.fixture
+def wide():
+    return make_views(60, (20, 20))
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_small_chunks_are_used_where_they_give_the_same(wide, monkeypatch, answer):
+    asked, sizes = [], []
+
+    def is_the_same(self, few, many):
+        asked.append((few, many))
+        return answer
+
+    def counting(networks, n_rows, *args):
+        sizes.append(n_rows)
+        return Step(networks, n_rows, *args)
+
+    learner = small(device="cpu").fit(wide)
+    expected = learner.transform(wide)
+    monkeypatch.setattr(_Arithmetic, "is_the_same", is_the_same)
+    monkeypatch.setattr(sknnens._inference, "Step", counting)
+    assert_array_equal(learner.transform([v[:17] for v in wide]), expected[:17])
+    assert asked == ([(64, 1024)] if answer else [(64, 1024), (256, 1024)])
+    assert sizes == ([64] if answer else [1024])
+
+
+def test_whether_small_chunks_give_the_same_is_tried_out(wide, monkeypatch):
+    learner = small(device="cpu").fit(wide)
+    row = [v[:1] for v in wide]
+    monkeypatch.setattr(_Arithmetic, "known", {})
+    learner.transform(row)
+    ((key, found),) = _Arithmetic.known.items()
+    assert key[-1] == (16, 1024)
+    assert isinstance(found, bool)
+    # a machine whose products round differently for few rows
+    original = Step.__call__
+
+    def rounded(self, rows, *, rows_move):
+        losses, grad = original(self, rows, rows_move=rows_move)
+        return losses, grad + 1e-7 * (len(rows) < 64) if rows_move else grad
+
+    monkeypatch.setattr(_Arithmetic, "known", {})
+    monkeypatch.setattr(Step, "__call__", rounded)
+    learner.transform(row)
+    assert {key[-1]: found for key, found in _Arithmetic.known.items()}[16, 1024] is False
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("solver", ["newton", "adam"])
+@pytest.mark.parametrize("width", [1, 2, 4, 20])
+def test_narrow_row_does_not_depend_on_its_company(width, solver, normalize):
+    X = np.random.RandomState(0).standard_normal((1100, 16 + width)).astype(np.float32)
+    learner = small(
+        n_components=width,
+        init="pca",
+        transform_solver=solver,
+        normalize=normalize,
+        representation_learning_rate=0.01,
+    )
+    whole = learner.fit(X[:100]).transform(X)
+    for i in range(500, 515):
         assert_array_equal(learner.transform(X[i : i + 1]), whole[i : i + 1])
 
 
@@ -163,14 +234,39 @@ def test_transform_from_several_threads(precision, device):
             assert_array_equal(out, expected)
 
 
-def test_works_whatever_the_callers_default_dtype(views):
-    expected = small().fit(views).transform(views)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"transform_tol": 1e-6, "transform_max_iter": 30},
+        {"transform_solver": "newton"},
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_works_whatever_the_callers_default_dtype(views, params, dtype):
+    expected = small(**params).fit(views).transform(views)
     before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
+    torch.set_default_dtype(dtype)
     try:
-        assert_array_equal(small().fit(views).transform(views), expected)
+        assert_array_equal(small(**params).fit(views).transform(views), expected)
     finally:
         torch.set_default_dtype(before)
+
+
+def test_layout_does_not_change_a_bit():
+    views = make_views(300, (37, 53))
+    learner = small(n_components=8)
+    expected = learner.fit(views).transform(views)
+    columns = [np.asfortranarray(v) for v in views]
+    assert_array_equal(learner.fit(columns).transform(columns), expected)
+
+
+def test_no_steps_raise_nothing(views):
+    learner = small(transform_solver="adam", representation_learning_rate=1e30)
+    learner.set_params(representation_learning_rate=1e-3).fit(views)
+    learner.set_params(representation_learning_rate=1e30, transform_max_iter=0)
+    assert np.isfinite(learner.transform([v[:5] for v in views])).all()
 
 
 def test_neither_input_nor_estimator_is_changed(views):
@@ -254,7 +350,9 @@ def test_scale_of_a_view_does_not_matter(views, scale):
 
 @pytest.mark.parametrize("init", ["average", "pca"])
 def test_zero_row_of_one_view_takes_no_part(views, init):
-    learner = small(init=init, representation_learning_rate=1e-2).fit(views)
+    # the curvature of Newton's steps is that of the weights in fit
+    learner = small(init=init, representation_learning_rate=1e-2, transform_solver="adam")
+    learner.fit(views)
     silenced = copy.deepcopy(learner)
     silenced.view_weights_ = np.array([1.0, 1e-30, 1.0])
     if init == "pca":  # a view that is zero is taken to be at its mean

@@ -10,9 +10,11 @@ from torch import nn
 
 from sknnens import EnsembleRepresentationLearner
 from sknnens._device import Precision
-from sknnens._engine import RowStopping, gradients, infer, train
+from sknnens._engine import Step, train
+from sknnens._inference import RowStopping, infer
 from sknnens._loss import normalize_rows
 from sknnens._network import init_networks, layer_sizes
+from sknnens._optim import FLUSH_STEPS
 from sknnens._start import Start
 
 CPU = torch.device("cpu")
@@ -121,7 +123,7 @@ def test_infer_is_a_plain_reading_of_the_inference_phase():
         adam.zero_grad()
         plain_loss(mlps, reps, targets).backward()
         adam.step()
-    ours = run_infer(views, networks, max_iter=N_STEPS).rows
+    ours, _ = run_infer(views, networks, max_iter=N_STEPS)
     np.testing.assert_allclose(ours, reps.detach().numpy(), atol=1e-9)
 
 
@@ -138,25 +140,37 @@ def run_infer(views, networks, **options):
         "device": CPU,
         "on_chunk": lambda n, loss: None,
     }
-    return infer(views, Start([1.0] * 3), networks, **{**defaults, **options})
+    rows = np.empty((len(views[0]), networks.n_components))
+    n_unfinished = infer(views, Start([1.0] * 3), networks, **{**defaults, "out": rows, **options})
+    return rows, n_unfinished
 
 
 @pytest.mark.parametrize("relu", [False, True])
 def test_gradients_against_finite_differences(relu):
     targets, rows, networks = problem(relu=relu)
-    networks.require_grad(True)
-    options = {"rows_move": True, "networks_move": True}
+    grads = {}
 
-    def total(rows, networks):
-        return gradients(networks, rows, targets, [1, 2, 3], DOUBLE, **options)[0].sum().item()
+    def keep(n_rows, layer, part, weight_grad, bias_grad):
+        grads[layer, part] = weight_grad.clone()
 
-    _, row_grad, network_grads = gradients(networks, rows, targets, [1, 2, 3], DOUBLE, **options)
+    step = Step(networks, len(rows), [1, 2, 3], DOUBLE, keep)
+    for mine, target in zip(step.targets, targets, strict=True):
+        mine[:] = target
+    for scale in step.scales:
+        scale[:] = 1
+
+    def total(rows):
+        return step(rows, rows_move=True)[0].sum().item()
+
+    _, row_grad = step(rows, rows_move=True)
+    row_grad = row_grad.clone()
+    network_grad = grads[0, 0][1]  # first layer, second view
     h = 1e-6
     moved = rows.clone()
     moved[4, 2] += h
     below = rows.clone()
     below[4, 2] -= h
-    slope = (total(moved, networks) - total(below, networks)) / (2 * h)
+    slope = (total(moved) - total(below)) / (2 * h)
     assert slope == pytest.approx(row_grad[4, 2].item(), abs=1e-6)
 
     parameter = networks.weights[1][0]
@@ -164,11 +178,11 @@ def test_gradients_against_finite_differences(relu):
     for sign in (1, -1):
         with torch.no_grad():
             parameter[3, 1] += sign * h
-        difference.append(total(rows, networks))
+        difference.append(total(rows))
         with torch.no_grad():
             parameter[3, 1] -= sign * h
     slope = (difference[0] - difference[1]) / (2 * h)
-    assert slope == pytest.approx(network_grads[2][3, 1].item(), abs=1e-6)
+    assert slope == pytest.approx(network_grad[3, 1].item(), abs=1e-6)
 
 
 def test_warmup_moves_only_the_networks():
@@ -189,7 +203,7 @@ def test_warmup_moves_only_the_networks():
 def test_weights_that_training_has_made_tiny_become_zero():
     targets, start, networks = problem()
     networks.weights[0][0][0, 0] = 1e-160  # its square is not a number of float64
-    options = {**TRAIN, "max_iter": 1, "learning_rate": 1e-200}
+    options = {**TRAIN, "max_iter": FLUSH_STEPS, "learning_rate": 1e-200}
     train(targets, start.clone(), networks, generator=torch.Generator(), **options)
     assert networks.weights[0][0][0, 0] == 0
 
@@ -219,37 +233,36 @@ def test_rows_stop_on_their_own():
     views = make_views(dtype=np.float64)
     _, _, networks = problem()
     options = {"max_iter": 1000, "tol": 1e-4, "n_iter_no_change": 2, "learning_rate": 3e-3}
-    together = run_infer(views, networks, **options)
-    without = run_infer(views, networks, **{**options, "tol": None}).rows
-    assert together.n_unfinished == 0
-    assert np.abs(together.rows - without).max() > 1e-3  # it did stop early
+    together, n_unfinished = run_infer(views, networks, **options)
+    without, _ = run_infer(views, networks, **{**options, "tol": None})
+    assert n_unfinished == 0
+    assert np.abs(together - without).max() > 1e-3  # it did stop early
     for i in [0, 7]:
-        alone = run_infer([v[i : i + 1] for v in views], networks, **options).rows
-        np.testing.assert_array_equal(alone[0], together.rows[i])
+        alone, _ = run_infer([v[i : i + 1] for v in views], networks, **options)
+        np.testing.assert_array_equal(alone[0], together[i])
 
 
 def test_patience_of_a_row():
-    stopping = RowStopping([torch.ones(2, 1)], tol=0.1, n_iter_no_change=2)
+    stopping = RowStopping(torch.zeros(2, 3), tol=0.1, n_iter_no_change=2)
+    stopping.restart(torch.arange(2), torch.ones(2, dtype=torch.bool))
     falling, flat, moving = 1.0, torch.tensor(1.0), []
     for _ in range(5):
         falling -= 0.2
-        done = stopping.all_done(torch.stack([torch.tensor(falling), flat]))
+        stopping.update(torch.stack([torch.tensor(falling), flat]))
         moving.append(stopping.moving.tolist())
-        assert not done
     # the first step sets the mark, two more without a fall are borne, the third is one too many
     assert moving == [[True, True]] * 3 + [[True, False]] * 2
-    assert stopping.n_moving(2) == 1
 
 
 def test_unfinished_rows_are_counted():
     _, _, networks = problem()
-    record = run_infer(make_views(dtype=np.float64), networks, max_iter=2, tol=0.0)
-    assert record.n_unfinished == 60
+    _, n_unfinished = run_infer(make_views(dtype=np.float64), networks, max_iter=2, tol=0.0)
+    assert n_unfinished == 60
 
 
 def test_no_steps_leave_rows_at_their_start():
     _, start, networks = problem()
-    rows = run_infer(make_views(dtype=np.float64), networks, max_iter=0).rows
+    rows, _ = run_infer(make_views(dtype=np.float64), networks, max_iter=0)
     np.testing.assert_allclose(rows, start.numpy(), atol=1e-12)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sknnens._network import init_networks
-from sknnens._optim import NetworkAdam, RowAdam
+from sknnens._optim import FLUSH_STEPS, BankAdam, NetworkAdam, RowAdam, RowNewton
 
 
 def run_torch(start, grads, lr):
@@ -22,34 +22,55 @@ def grads():
     return torch.randn(30, 5, 3, generator=rng, dtype=torch.float64)
 
 
+def step_bank(adam, grads, batches):
+    """One epoch."""
+    adam.begin_epoch()
+    for index in batches:
+        taken = adam.take(index)
+        assert torch.equal(taken, adam.state[0][index])
+        adam.step(index, grads[index])
+
+
 def test_all_rows_are_torch_s_adam(grads):
     start = torch.ones(5, 3, dtype=torch.float64)
-    rows = start.clone()
+    bank, rows = start.clone(), start.clone()
+    in_bank = BankAdam(bank, 5, 0.01, non_negative=False)
     adam = RowAdam(rows, 0.01, non_negative=False)
     for grad in grads:
-        adam.step(slice(None), grad)
+        step_bank(in_bank, grad, [torch.arange(5)])
+        adam.advance(None, grad, None)
+    torch.testing.assert_close(bank, run_torch(start, grads, 0.01))
     torch.testing.assert_close(rows, run_torch(start, grads, 0.01))
 
 
-def test_each_row_counts_only_its_own_steps(grads):
+def test_a_row_of_the_bank_takes_one_step_an_epoch(grads):
+    start = torch.ones(5, 3, dtype=torch.float64)
+    bank = start.clone()
+    adam = BankAdam(bank, 2, 0.01, non_negative=False)
+    for epoch, grad in enumerate(grads):
+        order = torch.tensor([3, 0, 4, 1]).roll(epoch)  # one row is in no batch
+        step_bank(adam, grad, order.split(2))
+    torch.testing.assert_close(bank[[0, 1, 3, 4]], run_torch(start, grads, 0.01)[[0, 1, 3, 4]])
+    assert torch.equal(bank[2], start[2])
+
+
+def test_rows_that_begin_later_count_their_own_steps(grads):
     start = torch.ones(5, 3, dtype=torch.float64)
     rows = start.clone()
     adam = RowAdam(rows, 0.01, non_negative=False)
     for t, grad in enumerate(grads):
-        index = torch.tensor([0, 2] if t % 3 else [2, 4])
-        adam.step(index, grad[index])
-    often = [t for t in range(30) if t % 3]
-    seldom = [t for t in range(30) if not t % 3]
-    torch.testing.assert_close(rows[0], run_torch(start, grads[often], 0.01)[0])
-    torch.testing.assert_close(rows[2], run_torch(start, grads, 0.01)[2])
-    torch.testing.assert_close(rows[4], run_torch(start, grads[seldom], 0.01)[4])
-    assert torch.equal(rows[[1, 3]], start[[1, 3]])
+        if t == 10:
+            rows[1] = 1
+            adam.restart(torch.tensor([1]))
+        adam.advance(None, grad, None)
+    torch.testing.assert_close(rows[0], run_torch(start, grads, 0.01)[0])
+    torch.testing.assert_close(rows[1], run_torch(start, grads[10:], 0.01)[1])
 
 
 def test_first_steps_are_exact_in_float32(grads):
     rows = torch.zeros(5, 3)
     adam = RowAdam(rows, 1.0, non_negative=False)
-    adam.step(slice(None), grads[0].float())
+    adam.advance(None, grads[0].float(), None)
     # the first step of Adam is the sign of the gradient; 1 - 0.999 must not lose its digits
     torch.testing.assert_close(rows, -grads[0].float().sign(), atol=1e-6, rtol=0)
 
@@ -58,15 +79,19 @@ def test_non_negative(grads):
     rows = torch.full((5, 3), 0.01, dtype=torch.float64)
     adam = RowAdam(rows, 0.1, non_negative=True)
     for grad in grads:
-        adam.step(slice(None), grad)
+        adam.advance(None, grad, None)
     assert rows.min() == 0
     assert rows.max() > 0
+    bank = torch.full((5, 3), 0.01, dtype=torch.float64)
+    step_bank(BankAdam(bank, 5, 0.1, non_negative=True), grads[0], [torch.arange(5)])
+    assert bank.min() == 0
+    assert bank.max() > 0
 
 
 def test_stopped_rows_stay(grads):
     rows = torch.ones(5, 3, dtype=torch.float64)
     adam = RowAdam(rows, 0.1, non_negative=False)
-    adam.step(slice(None), grads[0], torch.tensor([True, False, True, False, True]))
+    adam.advance(None, grads[0], torch.tensor([True, False, True, False, True]))
     assert torch.equal(rows[[1, 3]], torch.ones(2, 3, dtype=torch.float64))
     assert (rows[[0, 2, 4]] != 1).all()
 
@@ -76,18 +101,83 @@ def test_numbers_too_small_to_matter_become_zero(grads):
         [[3, 5]], [True], generator=torch.Generator(), dtype=torch.float32, device="cpu"
     )
     adam = NetworkAdam(networks, 0.01, 0.0)
-    weights, biases = adam.parameters
-    gradient = grads[0].T.float()
-    adam.step((gradient, torch.zeros(5)), 1)  # a bias whose gradient is 0 keeps its value
-    weights[0, 0], biases[0] = 1e-30, -1e-30
-    kept = weights.clone(), biases.clone()
-    state = adam.adam.state[weights]
-    state["exp_avg"][1, 1] = 1e-40
-    state["exp_avg_sq"][1, 1] = 1e-40
-    adam.flush()
-    kept[0][0, 0] = kept[1][0] = 0
-    assert torch.equal(weights, kept[0])
-    assert torch.equal(biases, kept[1])
-    assert state["exp_avg"][1, 1] == 0
-    assert state["exp_avg_sq"][1, 1] == 0
-    assert (state["exp_avg_sq"] > 0).sum() == 14
+    gradient = grads[0].T.float()[None].contiguous()
+    gradient[0, :2, :2] = 0
+    gradients = gradient, torch.zeros(1, 1, 5)  # a bias whose gradient is 0 keeps its value
+    (state,) = adam.states[0]
+    weights, biases = state["params"]
+    for _ in range(FLUSH_STEPS - 1):
+        adam.step(1, 0, 0, *gradients)
+    weights[0, 0, 0], biases[0, 0, 0] = 1e-30, -1e-30
+    weights[0, 0, 1], biases[0, 0, 1] = 1e-10, -1e-10
+    state["first"][0][0, 1, 1] = 1e-40
+    state["second"][0][0, 1, 1] = 1e-40
+    adam.step(1, 0, 0, *gradients)
+    assert weights[0, 0, 0] == biases[0, 0, 0] == 0
+    assert weights[0, 0, 1] == pytest.approx(1e-10)
+    assert biases[0, 0, 1] == pytest.approx(-1e-10)
+    assert state["first"][0][0, 1, 1] == state["second"][0][0, 1, 1] == 0
+    assert (state["first"][0] != 0).sum() == (state["second"][0] > 0).sum() == 11
+
+
+@pytest.fixture
+def bowl():
+    """Losses of rows with one curvature and different minima."""
+    rng = torch.Generator().manual_seed(0)
+    half = torch.randn(3, 3, generator=rng, dtype=torch.float64)
+    curvature = half @ half.T + torch.eye(3, dtype=torch.float64)
+    minima = torch.randn(5, 3, generator=rng, dtype=torch.float64)
+
+    def evaluate(rows):
+        grad = (rows - minima) @ curvature
+        return ((rows - minima) * grad).sum(dim=1) / 2, grad
+
+    return curvature, minima, evaluate
+
+
+def test_newton_needs_one_step_where_the_curvature_is_right(bowl):
+    curvature, minima, evaluate = bowl
+    rows = torch.zeros(5, 3, dtype=torch.float64)
+    newton = RowNewton(rows, torch.linalg.inv(curvature), non_negative=False)
+    newton.advance(*evaluate(rows), None)
+    torch.testing.assert_close(rows, minima)
+
+
+def test_newton_never_raises_a_loss(bowl):
+    curvature, minima, evaluate = bowl
+    rows = torch.zeros(5, 3, dtype=torch.float64)
+    newton = RowNewton(rows, 5 * torch.linalg.inv(curvature), non_negative=False)
+    best, everyone = evaluate(rows)[0], torch.ones(5, dtype=torch.bool)
+    raised = 0
+    for _ in range(12):
+        newton.advance(*evaluate(rows), None)
+        raised += (evaluate(rows)[0] > best).sum()
+        settled = newton.rows.clone()
+        newton.settle(evaluate(rows)[0], everyone)
+        assert (evaluate(rows)[0] <= best).all()
+        best = evaluate(rows)[0]
+        rows.copy_(settled)
+    assert raised > 0  # or nothing was tested
+    newton.settle(evaluate(rows)[0], everyone)
+    torch.testing.assert_close(rows, minima, atol=0.05, rtol=0)
+
+
+def test_newton_keeps_rows_that_have_stopped_and_forgets_those_that_left(bowl):
+    curvature, minima, evaluate = bowl
+    rows = torch.zeros(5, 3, dtype=torch.float64)
+    newton = RowNewton(rows, torch.linalg.inv(curvature), non_negative=False)
+    moving = torch.tensor([True, False, True, True, True])
+    newton.advance(*evaluate(rows), moving)
+    assert torch.equal(rows[1], torch.zeros(3, dtype=torch.float64))
+    rows[1] = 10.0
+    newton.restart(torch.tensor([1]))
+    newton.advance(*evaluate(rows), None)  # without having forgotten, it would go back to 0
+    torch.testing.assert_close(rows, minima)
+
+
+def test_newton_non_negative(bowl):
+    curvature, minima, evaluate = bowl
+    rows = torch.ones(5, 3, dtype=torch.float64)
+    newton = RowNewton(rows, torch.linalg.inv(curvature), non_negative=True)
+    newton.advance(*evaluate(rows), None)
+    torch.testing.assert_close(rows, minima.clamp_min(0))

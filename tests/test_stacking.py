@@ -95,6 +95,8 @@ def test_cells_of_several_types_into_a_file(tmp_path):
     X, views = stack_views(frame, out=tmp_path / "X.npy")
     assert X.dtype == np.float64
     assert_array_equal(X, stack_views(frame)[0])
+    assert_array_equal(np.load(tmp_path / "X.npy"), X)  # as the next process sees it
+    assert [path.name for path in tmp_path.iterdir()] == ["X.npy"]
     assert X[-1, 0] == 0.1
     assert np.isnan(X[0, :2]).all()
     assert views == {"clip": 2, "dino": 2}

@@ -26,6 +26,7 @@ from sknnens.baselines import (
 
 WHITENED = {"init": "whiten", "representation_learning_rate": 3e-3}
 WIDTHS = (32, 128, None)  # None: as wide as the widest view, like the learner
+AS_IN_THE_PAPER = {"transform_solver": "adam"}  # where that is not the default
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class TransferredLearner:
         ensemble = load_ensemble(self.source)
         rows = ensemble.splits[self.split][0]
         stacked, sizes = stack_views([ensemble.views[view][rows] for view in self.views])
-        learner = EnsembleRepresentationLearner(sizes, random_state=self.random_state)
+        seed = self.random_state
+        learner = EnsembleRepresentationLearner(sizes, random_state=seed, **AS_IN_THE_PAPER)
         self.learner_ = learner.fit(stacked)
         return self
 
@@ -103,7 +105,7 @@ def learner(name: str | None = None, *, gives: str = "rows", **params: Any) -> M
     """The learner, set as in the paper but for `params`."""
     if name is None:
         name = f"learner ({describe(params)})" if params else "learner"
-    return Method(name, EnsembleRepresentationLearner, params, gives)
+    return Method(name, EnsembleRepresentationLearner, AS_IN_THE_PAPER | params, gives)
 
 
 def single(view: str) -> Method:

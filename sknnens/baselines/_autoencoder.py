@@ -13,9 +13,9 @@ from sklearn.utils._param_validation import Interval
 
 from sknnens._batching import shuffled_batches
 from sknnens._device import Precision, own_modes, resolve_precision, to_numpy, to_tensor
-from sknnens._engine import gradients
+from sknnens._engine import Step
 from sknnens._initialization import choose_width, mean_columns, stack_units
-from sknnens._network import Networks, init_networks, layer_sizes
+from sknnens._network import Networks, Pass, init_networks, layer_sizes
 from sknnens._optim import NetworkAdam
 from sknnens.baselines._base import WeightedBaseline, map_chunks
 
@@ -176,26 +176,22 @@ class ConcatenationAutoencoder(WeightedBaseline):
     ) -> list[float]:
         """Change the networks in place; return the mean loss of each epoch."""
         precision = Precision(inputs.dtype)
-        encoder.require_grad(True)
-        decoders.require_grad(True)
-        optimizers = [NetworkAdam(x, self.learning_rate, 0.0) for x in (encoder, decoders)]
+        move = [NetworkAdam(x, self.learning_rate, 0.0).step for x in (encoder, decoders)]
+        batch_size = min(self.batch_size, len(inputs))
+        encode = Pass(encoder, batch_size, precision, move[0])
+        decode = Step(decoders, batch_size, weights.tolist(), precision, move[1])
+        scales = [target.any(dim=1).to(target.dtype) for target in targets]
         loss_curve = []
         for _ in range(self.max_iter):
             total = 0.0
-            for index in shuffled_batches(len(inputs), self.batch_size, generator):
-                rows = encoder(inputs[index])[0]
-                losses, row_grad, decoder_grads = gradients(
-                    decoders,
-                    rows,
-                    [target[index] for target in targets],
-                    weights.tolist(),
-                    precision,
-                    rows_move=True,
-                    networks_move=True,
-                )
-                encoder_grads = torch.autograd.grad(rows, optimizers[0].parameters, row_grad)
-                optimizers[0].step(encoder_grads, len(index))
-                optimizers[1].step(decoder_grads, len(index))
+            for index in shuffled_batches(len(inputs), batch_size, generator):
+                for v, target in enumerate(targets):
+                    torch.index_select(target, 0, index, out=decode.targets[v][: len(index)])
+                    decode.scales[v][: len(index)] = scales[v][index]
+                (rows,) = encode.forward(inputs[index])
+                losses, row_grad = decode(rows[0], rows_move=True)
+                assert row_grad is not None
+                encode.backward([row_grad[None]], rows_move=False)
                 total += float(losses.sum())
             loss_curve.append(total / len(inputs))
         return loss_curve

@@ -1,0 +1,83 @@
+"""Files that are mapped into memory: let go of what was read, and write new ones whole."""
+
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def release_pages(x: Any) -> None:
+    """Let go of the pages of a memory map, which count as memory of the process.
+
+    Nothing is lost: they are read again, or written by the system, when it is time.
+    """
+    mode = None
+    while x is not None and not isinstance(x, mmap.mmap):
+        mode = x.mode if isinstance(x, np.memmap) else mode
+        x = getattr(x, "base", None)
+    # in mode "c" changes live in these pages alone
+    if x is not None and mode in ("r", "r+", "w+") and hasattr(mmap, "MADV_DONTNEED"):
+        x.madvise(mmap.MADV_DONTNEED)
+
+
+@contextmanager
+def new_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a file of another name in the same folder, which is renamed when it is whole.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Name that the file will have; one that is there is replaced.
+
+    Yields
+    ------
+    file : binary file
+        To be written and read.
+
+    Raises
+    ------
+    ValueError
+        If there is no such folder, or `path` is one.
+    """
+    path = Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"out={str(path)!r} must be the name of a file in a folder that is there.")
+    partial = path.with_name(f"{path.name}.{uuid4().hex[:8]}.partial")
+    try:
+        with partial.open("x+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Begin a file in NumPy's format, whose rows follow one after another."""
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+@contextmanager
+def new_matrix(
+    path: str | os.PathLike[str], shape: tuple[int, int], dtype: np.dtype[Any]
+) -> Iterator[NDArray[Any]]:
+    """Make a matrix that is written to a file in NumPy's format; see `new_file`.
+
+    Yields
+    ------
+    matrix : memmap of shape `shape`
+        To be filled.
+    """
+    with new_file(path) as file:
+        write_header(file, shape, dtype)
+        matrix = np.memmap(file, dtype, "r+", file.tell(), shape)
+        yield matrix
+        matrix.flush()
