@@ -1,6 +1,9 @@
-"""Data and devices that the tests share."""
+"""Data, devices and scripts that the tests share."""
 
+import importlib
 import os
+import sys
+from pathlib import Path
 
 # without it scikit-learn skips one of its checks; scipy reads it when it is imported
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -32,3 +35,18 @@ def make_views(n_samples=60, sizes=(6, 6, 6), *, seed=0, dtype=np.float32, non_n
 def views():
     """Three non-negative views of six columns, 60 rows, float32."""
     return make_views()
+
+
+@pytest.fixture(scope="module")
+def benchmarks():
+    """Import a script of the benchmarks; afterwards what it imports is forgotten."""
+    examples = Path(__file__).resolve().parents[1] / "examples"
+    names = {p.stem for folder in ("benchmarks", "paper") for p in (examples / folder).glob("*.py")}
+    with pytest.MonkeyPatch.context() as patch:
+        for folder in ("paper", "benchmarks"):
+            patch.syspath_prepend(examples / folder)
+        for name in names:
+            patch.delitem(sys.modules, name, raising=False)
+        yield importlib.import_module
+        for name in names:
+            sys.modules.pop(name, None)
