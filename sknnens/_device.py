@@ -130,7 +130,6 @@ def share_memory(x: NDArray[Any]) -> torch.Tensor:
         x = np.ascontiguousarray(x)
     if x.flags.writeable:
         return torch.from_numpy(x)
-
     return torch.from_numpy(np.asarray(_Writable(x)))
 
 

@@ -37,6 +37,7 @@ from sknnens._optim import SHORTER, RowAdam, RowNewton
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+# scripts of a folder import one another by name, which needs the folder on the path first
 sys.path.insert(0, str(ROOT / "examples" / "paper"))
 
 from ensembles import ENSEMBLES, N_SPLITS, Ensemble  # noqa: E402

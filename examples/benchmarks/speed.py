@@ -98,7 +98,7 @@ class DirectReading:
     """
 
     def __init__(self, views: list[np.ndarray], device: str, *, compiled: bool = False):
-        torch.manual_seed(0)
+        torch.manual_seed(0)  # as users do; every measurement has a process of its own
         self.device = device
         self.views = self.normalized(views)
         self.bank = nn.Parameter(nn.functional.normalize(sum(self.views)))

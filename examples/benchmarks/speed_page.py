@@ -10,6 +10,7 @@ import pandas as pd
 from speed import AXES, BASE, DIRECT_STEPS, LARGE, LOSS_EPOCHS, SIZES
 
 ROOT = Path(__file__).resolve().parents[2]
+# scripts of a folder import one another by name, which needs the folder on the path first
 sys.path.insert(0, str(ROOT / "examples" / "paper"))
 
 import solvers  # noqa: E402
