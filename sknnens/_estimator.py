@@ -36,7 +36,7 @@ from sknnens._network import Networks, init_networks, layer_sizes
 from sknnens._progress import ProgressBar
 from sknnens._start import Start
 
-N_STEPS = {"newton": 3, "adam": 50}  # of transform
+N_STEPS = {"newton": 5, "adam": 50}  # of transform
 CURVATURE_ROWS = 1024  # that the curvature of transform's Newton steps is the mean of
 
 
@@ -90,10 +90,9 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         Step size of Adam for the MLPs.
 
     representation_learning_rate : float, default=None
-        Step size of Adam for the representations, in `fit` and in `transform` where
-        `transform_solver` is ``"adam"``. None takes `learning_rate`. It is a distance that a
-        coordinate moves in one step; a coordinate of a unit vector of width d is about
-        ``1 / sqrt(d)``.
+        Step size of Adam for the representations; in `transform` it also bounds how far those of
+        samples move. None takes `learning_rate`. It is a distance that a coordinate moves in one
+        step; a coordinate of a unit vector of width d is about ``1 / sqrt(d)``.
 
     warmup : float, default=0.5
         Share of the epochs, at the beginning, in which only the MLPs move. There is none when
@@ -111,14 +110,16 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         all alike; a view that a mapping does not name has the weight 1. A view of weight 0
         is left out altogether, as if it were not in `X`, where it still has to be.
 
-    transform_solver : {"adam", "newton"}, default="adam"
-        How `transform` moves samples. ``"adam"`` is the paper's. ``"newton"`` multiplies their
-        gradients with `inverse_curvature_` and takes back steps that raise a sample's loss: on
-        most features three steps come as far as fifty of Adam.
+    transform_solver : {"newton", "adam"}, default="newton"
+        How `transform` moves samples. ``"newton"`` multiplies their gradients with
+        `inverse_curvature_`, corrected along a sample's last step, and takes back steps that raise
+        its loss: five steps come about as far as fifty of ``"adam"``, the paper's. No sample
+        moves further than ``42.5 * representation_learning_rate * sqrt(n_components)``, which is
+        85 % of the furthest that Adam could.
 
     transform_max_iter : int, default=None
         Number of gradient steps that `transform` takes for each sample. 0 leaves the samples
-        at their start. None takes 50 steps of Adam, or 3 of Newton.
+        at their start. None takes 5 steps of Newton, or 50 of Adam.
 
     transform_tol : float, default=None
         A sample stops moving in `transform` when its loss has not fallen by this much for
@@ -286,7 +287,7 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         "alpha": [Interval(Real, 0, None, closed="left")],
         "non_negative": ["boolean"],
         "view_weights": ["array-like", Mapping, None],
-        "transform_solver": [StrOptions({"adam", "newton"})],
+        "transform_solver": [StrOptions({"newton", "adam"})],
         "transform_max_iter": [Interval(Integral, 0, None, closed="left"), None],
         "transform_tol": [Interval(Real, 0, None, closed="left"), None],
         "normalize": ["boolean"],
@@ -320,7 +321,7 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         alpha: float = 0.0,
         non_negative: bool = False,
         view_weights: ArrayLike | Mapping[str, float] | None = None,
-        transform_solver: str = "adam",
+        transform_solver: str = "newton",
         transform_max_iter: int | None = None,
         transform_tol: float | None = None,
         normalize: bool = True,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -59,7 +60,7 @@ def infer(
     max_iter : int
         Steps of a row; 0 leaves it at its start.
     learning_rate : float
-        Adam's step size.
+        Adam's step size; it bounds how far Newton steps lead, too.
     non_negative : bool
         Keep the representations in the first orthant.
     tol : float or None
@@ -90,11 +91,17 @@ def infer(
     ValueError
         If a result is not finite.
     """
+    make_solver: partial[RowAdam] | partial[RowNewton] = (
+        partial(RowAdam)
+        if inverse_curvature is None
+        else partial(RowNewton, inverse_curvature=inverse_curvature)
+    )
+    make_solver = partial(make_solver, learning_rate=learning_rate, non_negative=non_negative)
     width = max(size for layers in networks.weights for w in layers for size in w.shape)
     size = small = chunk_rows(device, width)
     n_left = len(views[0]) % size
     if n_left and device.type == "cpu" and networks.n_components >= NARROWEST:
-        arithmetic = _Arithmetic(start, networks, view_weights, precision, inverse_curvature)
+        arithmetic = _Arithmetic(start, networks, view_weights, precision, make_solver)
         fitting = [n for n in SMALL_CHUNKS if n_left <= n < size]
         small = next((n for n in fitting if arithmetic.is_the_same(n, size)), size)
     pieces = [(slice(None), size)]
@@ -105,11 +112,7 @@ def infer(
     for piece, n_slots in pieces:
         step = Step(networks, n_slots, view_weights, precision)
         rows = step.view_weights.new_zeros(n_slots, networks.n_components)
-        solver: RowAdam | RowNewton = (
-            RowAdam(rows, learning_rate, non_negative)
-            if inverse_curvature is None
-            else RowNewton(rows, inverse_curvature, non_negative)
-        )
+        solver = make_solver(rows)
         stopping = RowStopping(rows, tol if max_iter else None, n_iter_no_change)
         parts = [view[piece] for view in views]
         for samples, slots, loss in _run(parts, start, step, solver, stopping, max_iter):
@@ -160,7 +163,7 @@ def _run(
             present = torch.stack(step.scales)[:, slots] != 0
             weight = (weights[:, None] * present).sum(dim=0)
             # the loss of few views bends less
-            solver.restart(slots, torch.where(weight > 0, weights.sum() / weight, 1))
+            solver.restart(slots, torch.where(weight > 0, weights.sum() / weight, 1)[:, None])
             stopping.restart(slots, present.any(dim=0))
         busy = sample >= 0
         if not busy.any():
@@ -213,7 +216,7 @@ class _Arithmetic:
     networks: Networks
     view_weights: Sequence[float]
     precision: Precision
-    inverse_curvature: torch.Tensor | None
+    make_solver: partial[RowAdam] | partial[RowNewton]
 
     known: ClassVar[dict[Any, bool]] = {}
 
@@ -223,7 +226,7 @@ class _Arithmetic:
             tuple(tuple(w.shape for w in layers) for layers in self.networks.weights),
             tuple(self.networks.relu_output),
             self.start.projection is None,
-            self.inverse_curvature is None,
+            self.make_solver.func,
             self.precision,
             torch.get_num_threads(),
             (few, many),
@@ -241,7 +244,7 @@ class _Arithmetic:
         return self.known[key]
 
     def __call__(self, views: Sequence[NDArray[Any]], noise: NDArray[Any]) -> torch.Tensor:
-        """Calculate all that a step needs at the start of some rows, and off it."""
+        """Calculate all that a step needs at the start of some rows and off it, and take some."""
         step = Step(self.networks, len(noise), self.view_weights, self.precision)
         _enter(views, step, slice(None))
         rows = self.start(step.targets, step.scales)
@@ -250,8 +253,12 @@ class _Arithmetic:
             losses, grad = step(place, rows_move=True)
             assert grad is not None
             found += [losses[:, None], grad.clone()]
-            if self.inverse_curvature is not None:
-                found.append(grad @ self.inverse_curvature)
+        solver = self.make_solver(rows.clone())
+        for _ in range(2):
+            losses, grad = step(solver.rows, rows_move=True)
+            assert grad is not None
+            solver.advance(losses, grad, None)
+            found.append(solver.rows.clone())
         return torch.cat(found, dim=1)
 
 

@@ -11,6 +11,7 @@ BETAS = (0.9, 0.999)
 EPS = 1e-8
 FLUSH_STEPS = 100  # of Adam, after which a moment of 1e-19 is not subnormal yet
 SHORTER = 0.25  # times the length of a Newton step that raised the loss
+REACH = 42.5  # steps of Adam of full size, in all coordinates, that Newton steps add up to at most
 
 
 class BankAdam:
@@ -91,10 +92,10 @@ class RowAdam:
         self.second = torch.zeros_like(rows)
         self.count = rows.new_zeros(len(rows), 1)
 
-    def restart(self, slots: torch.Tensor | slice, length: torch.Tensor | float = 1.0) -> None:
+    def restart(self, slots: torch.Tensor | slice, scale: torch.Tensor | float = 1.0) -> None:
         """Forget the state of some rows, whose place has been taken by others.
 
-        The length of a first step, which `RowNewton` asks for, does not matter here.
+        The scale of the curvature, which `RowNewton` asks for, does not matter here.
         """
         for state in (self.first, self.second, self.count):
             state[slots] = 0
@@ -131,10 +132,12 @@ class RowAdam:
 
 
 class RowNewton:
-    """Newton steps of rows with one curvature for all of them.
+    """Quasi-Newton steps of rows, with one curvature for all of them.
 
-    A row whose loss was raised by a step goes back and takes a shorter one, so that its loss
-    never rises.
+    The last step of a row corrects the curvature along it, as in L-BFGS (Liu and Nocedal, 1989)
+    with one pair. A row whose loss was raised by a step goes back and takes a shorter one, so that
+    its loss never rises. No row leaves a ball around its start: the loss falls further outside,
+    but mostly by what is noise of this row.
 
     Parameters
     ----------
@@ -142,34 +145,47 @@ class RowNewton:
         Changed in place.
     inverse_curvature : Tensor of shape (d, d)
         What gradients are multiplied with.
+    learning_rate : float
+        What Adam's step size would be. The radius of the ball is `REACH` times as far as all of
+        Adam's steps could lead.
     non_negative : bool
         Whether every step ends with the rows' negative entries set to 0.
     """
 
-    def __init__(self, rows: torch.Tensor, inverse_curvature: torch.Tensor, non_negative: bool):
+    def __init__(
+        self,
+        rows: torch.Tensor,
+        inverse_curvature: torch.Tensor,
+        learning_rate: float,
+        non_negative: bool,
+    ):
         self.rows = rows
         self.inverse_curvature = inverse_curvature
+        self.radius = REACH * learning_rate * math.sqrt(rows.shape[1])
         self.non_negative = non_negative
+        self.start = torch.empty_like(rows)
         self.kept = torch.empty_like(rows)  # the best place so far, its gradient and its loss
         self.kept_grad = torch.empty_like(rows)
         self.kept_loss = rows.new_empty(len(rows))
-        self.length = rows.new_empty(len(rows))
+        self.scale = rows.new_empty(len(rows), 1)
+        self.length = rows.new_empty(len(rows), 1)
         self.restart(slice(None))
 
-    def restart(self, slots: torch.Tensor | slice, length: torch.Tensor | float = 1.0) -> None:
+    def restart(self, slots: torch.Tensor | slice, scale: torch.Tensor | float = 1.0) -> None:
         """Forget the state of some rows, whose place has been taken by others.
 
         Parameters
         ----------
         slots : slice or Tensor of int
             Which rows.
-        length : Tensor of shape (len(slots),) or float, default=1
-            Of their first steps.
+        scale : Tensor of shape (len(slots), 1) or float, default=1
+            Times `inverse_curvature` is theirs.
         """
         self.kept_loss[slots] = math.inf
-        self.kept[slots] = self.rows[slots]
+        self.start[slots] = self.kept[slots] = self.rows[slots]
         self.kept_grad[slots] = 0
-        self.length[slots] = length
+        self.scale[slots] = scale
+        self.length[slots] = 1
 
     def advance(
         self, losses: torch.Tensor, grad: torch.Tensor, moving: torch.Tensor | None
@@ -185,17 +201,32 @@ class RowNewton:
         moving : Tensor of shape (n,) or None
             Rows where it is False stay at the best place so far.
         """
+        step, turn = self.rows - self.kept, grad - self.kept_grad
         better = losses < self.kept_loss  # not where it is NaN
         torch.where(better[:, None], self.rows, self.kept, out=self.kept)
         torch.where(better, losses, self.kept_loss, out=self.kept_loss)
         torch.where(better[:, None], grad, self.kept_grad, out=self.kept_grad)
-        self.length *= torch.where(better, 1, SHORTER)
-        step = torch.mm(self.kept_grad, self.inverse_curvature)
-        torch.addcmul(self.kept, step, self.length[:, None], value=-1, out=self.rows)
+        self.length = torch.where(better[:, None], 1, SHORTER * self.length)
+        move = self._move(step, turn)
+        torch.addcmul(self.kept, move, self.length, value=-1, out=self.rows)
         if self.non_negative:
             self.rows.clamp_min_(0)
+        travel = self.rows - self.start
+        far = torch.linalg.vector_norm(travel, dim=1, keepdim=True)
+        torch.addcmul(self.start, travel, (self.radius / far).clamp_max_(1), out=self.rows)
         if moving is not None:
             torch.where(moving[:, None], self.rows, self.kept, out=self.rows)
+
+    def _move(self, step: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+        """Gradient times inverse curvature, corrected by what a last step did to the gradient."""
+        bend = _dot(step, turn)
+        bends = bend > torch.finfo(bend.dtype).tiny  # not where it is NaN
+        turn = torch.where(bends, turn, 0)
+        inverse_bend = torch.where(bends, 1 / bend, 0)
+        share = inverse_bend * _dot(step, self.kept_grad)
+        across = torch.addcmul(self.kept_grad, share, turn, value=-1)
+        move = torch.mm(across, self.inverse_curvature).mul_(self.scale)
+        return move.addcmul_(step, share - inverse_bend * _dot(turn, move))
 
     def settle(self, losses: torch.Tensor, which: torch.Tensor) -> None:
         """Take back those of some rows whose last step raised their loss.
@@ -209,6 +240,10 @@ class RowNewton:
         """
         back = which & ~(losses < self.kept_loss)
         torch.where(back[:, None], self.kept, self.rows, out=self.rows)
+
+
+def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return (a * b).sum(dim=1, keepdim=True)
 
 
 class NetworkAdam:

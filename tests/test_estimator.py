@@ -31,7 +31,7 @@ OTHER_VALUES = {
     "warmup": 0.2,
     "alpha": 0.1,
     "view_weights": [1.0, 0.5, 2.0],
-    "transform_solver": "newton",
+    "transform_solver": "adam",
     "transform_max_iter": 9,
     "normalize": False,
     "precision": "bfloat16",

@@ -67,7 +67,7 @@ def test_recoverability_is_that_of_the_representations(init):
     ).fit(views)
     plain = learner.set_params(normalize=False).transform(new)
     start = learner.set_params(transform_max_iter=0).transform(new)
-    learner.set_params(normalize=True, transform_max_iter=50)
+    learner.set_params(normalize=True, transform_max_iter=None)
     assert_allclose(recoverability_score(learner, new), recover(learner, plain, new))
     assert_allclose(recoverability_score(learner, new, max_iter=0), recover(learner, start, new))
     # the biases see the length: normalised rows recover something else
@@ -80,7 +80,7 @@ def test_recoverability_rises_to_one_minus_the_loss():
     learner = EnsembleRepresentationLearner(
         max_iter=6, representation_learning_rate=1e-2, view_weights=weights, random_state=0
     ).fit(views)
-    by_steps = np.array([recoverability_score(learner, views, max_iter=i) for i in (0, 10, 50)])
+    by_steps = np.array([recoverability_score(learner, views, max_iter=i) for i in (0, 2, 5)])
     assert (np.diff(by_steps @ weights) > 0).all()
     assert_allclose(by_steps[2], recoverability_score(learner, views))
     losses = weights.sum() - by_steps @ weights

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sknnens._network import init_networks
-from sknnens._optim import FLUSH_STEPS, BankAdam, NetworkAdam, RowAdam, RowNewton
+from sknnens._optim import FLUSH_STEPS, REACH, BankAdam, NetworkAdam, RowAdam, RowNewton
 
 
 def run_torch(start, grads, lr):
@@ -135,10 +135,13 @@ def bowl():
     return curvature, minima, evaluate
 
 
+FAR = 1.0  # a step size that lets rows go where they want to
+
+
 def test_newton_needs_one_step_where_the_curvature_is_right(bowl):
     curvature, minima, evaluate = bowl
     rows = torch.zeros(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, torch.linalg.inv(curvature), non_negative=False)
+    newton = RowNewton(rows, torch.linalg.inv(curvature), FAR, non_negative=False)
     newton.advance(*evaluate(rows), None)
     torch.testing.assert_close(rows, minima)
 
@@ -146,7 +149,7 @@ def test_newton_needs_one_step_where_the_curvature_is_right(bowl):
 def test_newton_never_raises_a_loss(bowl):
     curvature, minima, evaluate = bowl
     rows = torch.zeros(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, 5 * torch.linalg.inv(curvature), non_negative=False)
+    newton = RowNewton(rows, 5 * torch.linalg.inv(curvature), FAR, non_negative=False)
     best, everyone = evaluate(rows)[0], torch.ones(5, dtype=torch.bool)
     raised = 0
     for _ in range(12):
@@ -165,7 +168,7 @@ def test_newton_never_raises_a_loss(bowl):
 def test_newton_keeps_rows_that_have_stopped_and_forgets_those_that_left(bowl):
     curvature, minima, evaluate = bowl
     rows = torch.zeros(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, torch.linalg.inv(curvature), non_negative=False)
+    newton = RowNewton(rows, torch.linalg.inv(curvature), FAR, non_negative=False)
     moving = torch.tensor([True, False, True, True, True])
     newton.advance(*evaluate(rows), moving)
     assert torch.equal(rows[1], torch.zeros(3, dtype=torch.float64))
@@ -178,6 +181,62 @@ def test_newton_keeps_rows_that_have_stopped_and_forgets_those_that_left(bowl):
 def test_newton_non_negative(bowl):
     curvature, minima, evaluate = bowl
     rows = torch.ones(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, torch.linalg.inv(curvature), non_negative=True)
+    newton = RowNewton(rows, torch.linalg.inv(curvature), FAR, non_negative=True)
     newton.advance(*evaluate(rows), None)
     torch.testing.assert_close(rows, minima.clamp_min(0))
+
+
+def test_newton_learns_the_curvature_along_its_last_step(bowl):
+    curvature, minima, evaluate = bowl
+    along = torch.linalg.eigh(curvature).eigenvectors[:, -1]
+    rows = minima + 3 * along
+    newton = RowNewton(rows, 0.05 * torch.linalg.inv(curvature), FAR, non_negative=False)
+    newton.advance(*evaluate(rows), None)
+    assert torch.linalg.vector_norm(rows - minima, dim=1).min() > 2.8
+    newton.advance(*evaluate(rows), None)
+    torch.testing.assert_close(rows, minima)
+
+
+def test_newton_corrects_the_curvature_as_bfgs_does(bowl):
+    _, _, evaluate = bowl
+    inverse = 0.1 * torch.eye(3, dtype=torch.float64)
+    rows = torch.zeros(5, 3, dtype=torch.float64)
+    newton = RowNewton(rows, inverse, FAR, non_negative=False)
+    newton.restart(slice(None), torch.linspace(0.5, 1.5, 5, dtype=torch.float64)[:, None])
+    places, grads = [rows.clone()], [evaluate(rows)[1]]
+    newton.advance(*evaluate(rows), None)
+    places.append(rows.clone())
+    grads.append(evaluate(rows)[1])
+    newton.advance(*evaluate(rows), None)
+    for i in range(5):
+        s, y = places[1][i] - places[0][i], grads[1][i] - grads[0][i]
+        off = torch.eye(3, dtype=torch.float64) - torch.outer(s, y) / (s @ y)
+        own = off @ (inverse * newton.scale[i]) @ off.T + torch.outer(s, s) / (s @ y)
+        torch.testing.assert_close(rows[i], places[1][i] - own @ grads[1][i])
+
+
+def test_newton_stays_in_a_ball(bowl):
+    curvature, minima, evaluate = bowl
+    radius = 0.5
+    assert (torch.linalg.vector_norm(minima, dim=1) > radius).any()
+    rows = torch.zeros(5, 3, dtype=torch.float64)
+    step = radius / REACH / 3**0.5
+    newton = RowNewton(rows, torch.linalg.inv(curvature), step, non_negative=False)
+    for _ in range(4):
+        newton.advance(*evaluate(rows), None)
+        travel = torch.linalg.vector_norm(rows, dim=1)
+        assert travel.max() <= radius + 1e-12
+    inside = torch.linalg.vector_norm(minima, dim=1) < radius
+    torch.testing.assert_close(rows[inside], minima[inside])
+    torch.testing.assert_close(travel[~inside], torch.full_like(travel[~inside], radius))
+
+
+def test_newton_goes_back_from_where_nothing_is_a_number(bowl):
+    curvature, minima, evaluate = bowl
+    rows = torch.zeros(5, 3, dtype=torch.float64)
+    newton = RowNewton(rows, 0.5 * torch.linalg.inv(curvature), FAR, non_negative=False)
+    newton.advance(*evaluate(rows), None)
+    losses, grad = evaluate(rows)
+    losses[2], grad[2] = torch.nan, torch.nan
+    newton.advance(losses, grad, None)
+    torch.testing.assert_close(rows[2], minima[2] / 8)

@@ -11,6 +11,8 @@ import pytest
 import torch
 from test_solvers import made_up
 
+from sknnens import EnsembleRepresentationLearner
+
 pytest.importorskip("matplotlib")
 pytest.importorskip("pandas")
 
@@ -77,8 +79,11 @@ def test_direct_reading_learns(speed, tiny):
     model = speed.DirectReading(views, "cpu")
     before = model.mean_loss(model.bank.detach(), views)
     start = model.bank.detach().clone()
-    list(model.epoch(rows_move=False))
-    assert torch.equal(model.bank, start)
+    for detached in (True, False):
+        model.detached = detached
+        list(model.epoch(rows_move=False))
+        assert torch.equal(model.bank, start)
+        assert (model.bank.grad is None) == detached
     model.fit(20)
     assert (model.bank != start).any()
     assert model.mean_loss(model.bank.detach(), views) < before
@@ -94,6 +99,20 @@ def test_direct_reading_takes_networks(speed, tiny):
     model.take_networks(ours)
     rows = ours.set_params(transform_solver="adam").transform(np.hstack(views))
     np.testing.assert_allclose(model.transform(views).numpy(), rows, atol=1e-4)
+
+
+def test_direct_reading_starts_where_it_is_told_to(speed):
+    rng = np.random.RandomState(0)
+    views = [rng.standard_normal((80, width)).astype(np.float32) for width in (6, 9)]
+    ours = EnsembleRepresentationLearner(
+        max_iter=2, normalize=False, transform_solver="adam", random_state=0
+    ).fit(views)
+    assert ours.output_activations_ == ["identity"] * 2
+    rows = ours.transform(views)
+    start = ours.set_params(transform_max_iter=0).transform(views)
+    model = speed.DirectReading(views, "cpu", start=start)
+    model.take_networks(ours)
+    np.testing.assert_allclose(model.transform(views, start).numpy(), rows, atol=1e-4)
 
 
 def test_memory_is_that_of_the_block(speed):
@@ -116,7 +135,7 @@ def test_measurements(speed, tiny, name):
     if name == "fit_to_loss":
         assert numbers["loss"] <= numbers["direct_loss"]
     if name == "time_transform":
-        assert numbers["loss"] <= numbers["direct_loss"]
+        assert numbers["loss"] <= 1.01 * numbers["direct_loss"]
 
 
 def test_page_is_written_from_the_results_alone(speed, speed_page, tmp_path, monkeypatch):
@@ -134,6 +153,7 @@ def test_page_is_written_from_the_results_alone(speed, speed_page, tmp_path, mon
     for row in found["rows"]:
         if row["measurement"] == "fit_to_loss":
             row |= {"seconds": 2.0, "direct_seconds": 30.0 + 10 * row["repeat"]}
+            row |= {"detached_seconds": 10.0}
         if row["measurement"] == "time_steps":
             steps = {"warmup_step": 1.0, "warmup_share": 0.9}
             row |= steps | {"moving_step": 3.0, "moving_share": 0.5}
