@@ -37,7 +37,9 @@ def methods(sizes, seed):
         "average of what is there": Average(sizes, missing_views="mask"),
         "mean put in, half-whitened PCA": ConcatenationPCA(sizes, **params),
         "mean put in, GCCA": GCCA(sizes, missing_views="mask"),
-        "learner, as in the paper": EnsembleRepresentationLearner(sizes, **params),
+        "learner, as in the paper": EnsembleRepresentationLearner(
+            sizes, transform_solver="adam", **params
+        ),
         "learner, whitened start": EnsembleRepresentationLearner(sizes, **params, **whitened),
     }
 

@@ -26,7 +26,7 @@ ENSEMBLES = {
 }
 NEIGHBOURS = (1, 5, 20)
 LEARNERS = {
-    "learner, as in the paper": {},
+    "learner, as in the paper": {"transform_solver": "adam"},
     "learner, whitened start": {"init": "whiten", "representation_learning_rate": 3e-3},
 }
 

@@ -90,9 +90,10 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         Step size of Adam for the MLPs.
 
     representation_learning_rate : float, default=None
-        Step size of Adam for the representations; in `transform` it also bounds how far those of
-        samples move. None takes `learning_rate`. It is a distance that a coordinate moves in one
-        step; a coordinate of a unit vector of width d is about ``1 / sqrt(d)``.
+        Step size of Adam for the representations: a distance that a coordinate moves in one
+        step; a coordinate of a unit vector of width d is about ``1 / sqrt(d)``. Where
+        `transform_solver` is ``"newton"``, it only bounds how far samples move in `transform`.
+        None takes `learning_rate`.
 
     warmup : float, default=0.5
         Share of the epochs, at the beginning, in which only the MLPs move. There is none when
@@ -115,11 +116,12 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         `inverse_curvature_`, corrected along a sample's last step, and takes back steps that raise
         its loss: five steps come about as far as fifty of ``"adam"``, the paper's. No sample
         moves further than ``42.5 * representation_learning_rate * sqrt(n_components)``, which is
-        85 % of the furthest that Adam could.
+        as far as 42.5 steps of Adam lead at most.
 
     transform_max_iter : int, default=None
         Number of gradient steps that `transform` takes for each sample. 0 leaves the samples
-        at their start. None takes 5 steps of Newton, or 50 of Adam.
+        at their start. None takes 5 steps of Newton, or 50 of Adam; 50 of either where
+        `transform_tol` is given.
 
     transform_tol : float, default=None
         A sample stops moving in `transform` when its loss has not fallen by this much for
@@ -496,7 +498,7 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         ------
         ValueError, TypeError
             If `X` does not have the views of `fit`, or is not finite, or if
-            `representation_learning_rate` is so large that a result is not finite.
+            `representation_learning_rate` is so large that a result of Adam is not finite.
         """
         arrays = self._read_to_transform(X)
         max_iter = self._n_steps()
@@ -626,7 +628,7 @@ class EnsembleRepresentationLearner(ViewsTransformer):
     def _n_steps(self) -> int:
         """Resolve `transform_max_iter`."""
         if self.transform_max_iter is None:
-            return N_STEPS[self.transform_solver]
+            return N_STEPS["adam" if self.transform_tol is not None else self.transform_solver]
         return self.transform_max_iter
 
     def _row_step_size(self) -> float:

@@ -60,7 +60,7 @@ def infer(
     max_iter : int
         Steps of a row; 0 leaves it at its start.
     learning_rate : float
-        Adam's step size; it bounds how far Newton steps lead, too.
+        Adam's step size; Newton's steps it bounds.
     non_negative : bool
         Keep the representations in the first orthant.
     tol : float or None
@@ -160,11 +160,14 @@ def _run(
             slots = _as_index(free, device)
             _enter([view[entering] for view in views], step, slots)
             rows[slots] = start(step.targets, step.scales)[slots]
-            present = torch.stack(step.scales)[:, slots] != 0
-            weight = (weights[:, None] * present).sum(dim=0)
+            present = [scale[slots] != 0 for scale in step.scales]
+            # one after another: a sum would be taken in an order that depends on how many enter
+            whole, weight = weights.new_zeros(()), weights.new_zeros(len(free))
+            for own, here in zip(weights.unbind(), present, strict=True):
+                whole, weight = whole + own, weight + own * here
             # the loss of few views bends less
-            solver.restart(slots, torch.where(weight > 0, weights.sum() / weight, 1)[:, None])
-            stopping.restart(slots, present.any(dim=0))
+            solver.restart(slots, torch.where(weight > 0, whole / weight, 1)[:, None])
+            stopping.restart(slots, weight > 0)
         busy = sample >= 0
         if not busy.any():
             return
@@ -253,7 +256,7 @@ class _Arithmetic:
             losses, grad = step(place, rows_move=True)
             assert grad is not None
             found += [losses[:, None], grad.clone()]
-        solver = self.make_solver(rows.clone())
+        solver = self.make_solver(rows.clone(), learning_rate=1e-3)  # a user's may overflow
         for _ in range(2):
             losses, grad = step(solver.rows, rows_move=True)
             assert grad is not None
@@ -304,5 +307,5 @@ class RowStopping:
         if self.tol is None or self.moving is None:
             return
         self.n_stale = torch.where(losses > self.best - self.tol, self.n_stale + 1, 0)
-        self.best = torch.minimum(self.best, losses)
+        self.best = torch.fmin(self.best, losses)  # of those that are numbers
         self.moving &= self.n_stale <= self.n_iter_no_change

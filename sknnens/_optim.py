@@ -12,6 +12,7 @@ EPS = 1e-8
 FLUSH_STEPS = 100  # of Adam, after which a moment of 1e-19 is not subnormal yet
 SHORTER = 0.25  # times the length of a Newton step that raised the loss
 REACH = 42.5  # steps of Adam of full size, in all coordinates, that Newton steps add up to at most
+SMALLEST_BEND = 1e-4  # of the gradient along a step, relative to both lengths; less is rounding
 
 
 class BankAdam:
@@ -137,7 +138,8 @@ class RowNewton:
     The last step of a row corrects the curvature along it, as in L-BFGS (Liu and Nocedal, 1989)
     with one pair. A row whose loss was raised by a step goes back and takes a shorter one, so that
     its loss never rises. No row leaves a ball around its start: the loss falls further outside,
-    but mostly by what is noise of this row.
+    but mostly by what is noise of this row. With `non_negative`, entries that are 0 and would
+    become negative take no part in a step (Bertsekas, 1982).
 
     Parameters
     ----------
@@ -146,8 +148,8 @@ class RowNewton:
     inverse_curvature : Tensor of shape (d, d)
         What gradients are multiplied with.
     learning_rate : float
-        What Adam's step size would be. The radius of the ball is `REACH` times as far as all of
-        Adam's steps could lead.
+        What Adam's step size would be. The radius of the ball is as far as `REACH` of its steps
+        lead at most.
     non_negative : bool
         Whether every step ends with the rows' negative entries set to 0.
     """
@@ -212,21 +214,26 @@ class RowNewton:
         if self.non_negative:
             self.rows.clamp_min_(0)
         travel = self.rows - self.start
-        far = torch.linalg.vector_norm(travel, dim=1, keepdim=True)
-        torch.addcmul(self.start, travel, (self.radius / far).clamp_max_(1), out=self.rows)
+        nearer = (self.radius / _length(travel)).clamp_max_(1)
+        torch.addcmul(self.start, travel, nearer, out=self.rows)
         if moving is not None:
             torch.where(moving[:, None], self.rows, self.kept, out=self.rows)
 
     def _move(self, step: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
         """Gradient times inverse curvature, corrected by what a last step did to the gradient."""
+        grad = self.kept_grad
+        if self.non_negative:
+            free = (self.kept > 0) | (grad < 0)
+            grad = torch.where(free, grad, 0)
         bend = _dot(step, turn)
-        bends = bend > torch.finfo(bend.dtype).tiny  # not where it is NaN
-        turn = torch.where(bends, turn, 0)
+        bends = bend > SMALLEST_BEND * _length(step) * _length(turn)  # not where it is NaN
+        step, turn = torch.where(bends, step, 0), torch.where(bends, turn, 0)
         inverse_bend = torch.where(bends, 1 / bend, 0)
-        share = inverse_bend * _dot(step, self.kept_grad)
-        across = torch.addcmul(self.kept_grad, share, turn, value=-1)
+        share = inverse_bend * _dot(step, grad)
+        across = torch.addcmul(grad, share, turn, value=-1)
         move = torch.mm(across, self.inverse_curvature).mul_(self.scale)
-        return move.addcmul_(step, share - inverse_bend * _dot(turn, move))
+        move.addcmul_(step, share - inverse_bend * _dot(turn, move))
+        return torch.where(free, move, 0) if self.non_negative else move
 
     def settle(self, losses: torch.Tensor, which: torch.Tensor) -> None:
         """Take back those of some rows whose last step raised their loss.
@@ -244,6 +251,11 @@ class RowNewton:
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a * b).sum(dim=1, keepdim=True)
+
+
+def _length(a: torch.Tensor) -> torch.Tensor:
+    length: torch.Tensor = torch.linalg.vector_norm(a, dim=1, keepdim=True)
+    return length
 
 
 class NetworkAdam:

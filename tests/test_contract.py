@@ -19,6 +19,8 @@ from sknnens._batching import chunk_rows
 from sknnens._engine import Step
 from sknnens._inference import _Arithmetic
 
+ADAM = {"transform_solver": "adam"}
+
 
 def small(**params):
     defaults = {"max_iter": 4, "batch_size": 16, "transform_max_iter": 5, "random_state": 0}
@@ -64,9 +66,12 @@ def test_sklearn_check(estimator, check):
         ((5, 17, 8), {"init": "pca", "n_components": 5}),
         ((128, 128, 128), {"n_layers": 3, "hidden_size": 50}),
         ((24,), {"transform_tol": 1e-4, "n_iter_no_change": 1, "transform_max_iter": 40}),
+        ((24,), ADAM | {"transform_tol": 1e-4, "n_iter_no_change": 1, "transform_max_iter": 40}),
+        ((16,) * 6, {"view_weights": [2**-24] * 5 + [1.0]}),
+        ((16, 16), {"non_negative": True, "transform_max_iter": 12}),
         ((12, 12), {"precision": "bfloat16"}),
-        ((40, 40), {"transform_solver": "adam"}),
-        ((16, 40), {"init": "pca", "transform_tol": 1e-5}),
+        ((40, 40), ADAM),
+        ((16, 40), {"init": "pca", "transform_tol": 1e-5, "n_iter_no_change": 1}),
         ((1100, 1100), {"n_components": 7, "init": "pca"}),
     ],
 )

@@ -65,7 +65,7 @@ def test_every_parameter_is_covered():
 def test_parameter_changes_the_output(name, views):
     expected = learner().fit_transform(views)
     out = learner(**{name: OTHER_VALUES[name]}).fit_transform(views)
-    assert out.shape != expected.shape or np.abs(out - expected).max() > 1e-5
+    assert out.shape != expected.shape or np.abs(out - expected).max() > 1e-6
 
 
 def test_views_splits_the_columns(views):
@@ -96,6 +96,9 @@ def test_transform_tol_stops_rows_and_says_when_it_did_not(views):
     stopping.set_params(transform_max_iter=2)
     with pytest.warns(ConvergenceWarning, match="60 of 60 samples reached transform_max_iter=2"):
         stopping.transform(views)
+    with warnings.catch_warnings():  # the default leaves room for the patience
+        warnings.simplefilter("error")
+        EnsembleRepresentationLearner(max_iter=3, transform_tol=1e-2).fit(views).transform(views)
 
 
 def test_tol_stops_fit_and_says_when_it_did_not(views):

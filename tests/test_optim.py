@@ -184,6 +184,13 @@ def test_newton_non_negative(bowl):
     newton = RowNewton(rows, torch.linalg.inv(curvature), FAR, non_negative=True)
     newton.advance(*evaluate(rows), None)
     torch.testing.assert_close(rows, minima.clamp_min(0))
+    for _ in range(60):
+        newton.advance(*evaluate(rows), None)
+        assert rows.min() >= 0
+    grad = evaluate(newton.kept)[1]  # nothing can be gained where no entry may fall below 0
+    assert (minima < 0).any()
+    torch.testing.assert_close(grad * (newton.kept > 0), torch.zeros_like(grad), atol=1e-2, rtol=0)
+    assert (grad[newton.kept == 0] > -1e-2).all()
 
 
 def test_newton_learns_the_curvature_along_its_last_step(bowl):
@@ -217,18 +224,24 @@ def test_newton_corrects_the_curvature_as_bfgs_does(bowl):
 
 def test_newton_stays_in_a_ball(bowl):
     curvature, minima, evaluate = bowl
-    radius = 0.5
-    assert (torch.linalg.vector_norm(minima, dim=1) > radius).any()
-    rows = torch.zeros(5, 3, dtype=torch.float64)
+    start = torch.full((5, 3), 0.3, dtype=torch.float64)
+    way = torch.linalg.vector_norm(minima - start, dim=1)
+    radius = way.median().item()
+    inside = way <= radius
+    assert inside.sum() == 3
+    rows = start.clone()
     step = radius / REACH / 3**0.5
     newton = RowNewton(rows, torch.linalg.inv(curvature), step, non_negative=False)
     for _ in range(4):
         newton.advance(*evaluate(rows), None)
-        travel = torch.linalg.vector_norm(rows, dim=1)
+        travel = torch.linalg.vector_norm(rows - start, dim=1)
         assert travel.max() <= radius + 1e-12
-    inside = torch.linalg.vector_norm(minima, dim=1) < radius
     torch.testing.assert_close(rows[inside], minima[inside])
     torch.testing.assert_close(travel[~inside], torch.full_like(travel[~inside], radius))
+    rows[1] = start[1] = minima[1] + 0.5 * radius / 3**0.5
+    newton.restart(torch.tensor([1]))  # a new row has a ball of its own
+    newton.advance(*evaluate(rows), None)
+    torch.testing.assert_close(rows[1], minima[1])
 
 
 def test_newton_goes_back_from_where_nothing_is_a_number(bowl):
@@ -240,3 +253,20 @@ def test_newton_goes_back_from_where_nothing_is_a_number(bowl):
     losses[2], grad[2] = torch.nan, torch.nan
     newton.advance(losses, grad, None)
     torch.testing.assert_close(rows[2], minima[2] / 8)
+    others = torch.tensor([0, 1, 3, 4])
+    torch.testing.assert_close(rows[others], minima[others])
+    rows[2], losses[2] = torch.inf, torch.nan  # a step that overflowed
+    newton.advance(losses, grad, None)
+    torch.testing.assert_close(rows[2], minima[2] / 32)
+
+
+def test_newton_takes_no_curvature_from_rounding(bowl):
+    curvature, minima, evaluate = bowl
+    rows = minima + 1
+    newton = RowNewton(rows, 0.5 * torch.linalg.inv(curvature), FAR, non_negative=False)
+    losses, grad = evaluate(rows)
+    newton.advance(losses, grad, None)
+    step = rows - newton.kept
+    across = torch.linalg.cross(step, grad)  # at right angles to the step
+    newton.advance(losses - 1, newton.kept_grad + across + 1e-9 * step, None)
+    assert torch.linalg.vector_norm(rows - newton.kept, dim=1).max() < 10

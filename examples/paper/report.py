@@ -281,15 +281,15 @@ def introduction(results: pd.DataFrame) -> list[str]:
         ),
         paragraph(
             """**What is compared.** Every method is fitted on the training rows, none has seen a
-            label, and all are at the package's defaults, so neither the learner nor a rival is
-            tuned to an ensemble. The exception is the learner with the whitened start: its two
-            settings were chosen on the shipped rows of Fashion-MNIST, which is why the two
-            ensembles of these rows are not counted in means and tallies and why the large ensembles
-            leave them out. Where a width is not named, it is that of the widest view. The learner's
-            training rows are represented as test rows are, by ``transform``; the paper takes the
-            memory bank (figure 2 has both). Its epochs and batches are the paper's, so on few rows
-            it takes few steps: each ensemble says how many. The best single model is picked on the
-            test rows, which flatters it."""
+            label, and all are at the package's defaults, the learner with the paper's Adam in
+            ``transform``, so neither the learner nor a rival is tuned to an ensemble. The exception
+            is the learner with the whitened start: its two settings were chosen on the shipped rows
+            of Fashion-MNIST, which is why the two ensembles of these rows are not counted in means
+            and tallies and why the large ensembles leave them out. Where a width is not named, it
+            is that of the widest view. The learner's training rows are represented as test rows
+            are, by ``transform``; the paper takes the memory bank (figure 2 has both). Its epochs
+            and batches are the paper's, so on few rows it takes few steps: each ensemble says how
+            many. The best single model is picked on the test rows, which flatters it."""
         ),
         paragraph(
             """**What to know of the data.** The small networks were trained on the training images
