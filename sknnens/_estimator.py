@@ -36,7 +36,7 @@ from sknnens._network import Networks, init_networks, layer_sizes
 from sknnens._progress import ProgressBar
 from sknnens._start import Start
 
-N_STEPS = {"newton": 5, "adam": 50}  # of transform
+N_STEPS = {"newton": 15, "adam": 50}  # of transform, at most
 CURVATURE_ROWS = 1024  # that the curvature of transform's Newton steps is the mean of
 
 
@@ -114,18 +114,20 @@ class EnsembleRepresentationLearner(ViewsTransformer):
     transform_solver : {"newton", "adam"}, default="newton"
         How `transform` moves samples. ``"newton"`` multiplies their gradients with
         `inverse_curvature_`, corrected along a sample's last step, and takes back steps that raise
-        its loss: five steps come about as far as fifty of ``"adam"``, the paper's. No sample
+        its loss; a sample is done when a step changes its loss by less than 3 % of what all its
+        steps have. About five steps come as far as fifty of ``"adam"``, the paper's. No sample
         moves further than ``42.5 * representation_learning_rate * sqrt(n_components)``, which is
         as far as 42.5 steps of Adam lead at most.
 
     transform_max_iter : int, default=None
-        Number of gradient steps that `transform` takes for each sample. 0 leaves the samples
-        at their start. None takes 5 steps of Newton, or 50 of Adam; 50 of either where
+        Most gradient steps that `transform` takes for a sample. 0 leaves the samples at their
+        start. None takes up to 15 steps of Newton, or 50 of Adam; up to 50 of either where
         `transform_tol` is given.
 
     transform_tol : float, default=None
         A sample stops moving in `transform` when its loss has not fallen by this much for
-        more than `n_iter_no_change` steps. None takes all the steps.
+        more than `n_iter_no_change` steps, and not before. None takes all the steps of Adam, and
+        those of Newton until a sample is done.
 
     normalize : bool, default=True
         Whether `transform` returns rows of length 1, so that Euclidean neighbours are cosine

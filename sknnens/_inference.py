@@ -95,6 +95,8 @@ def infer(
         partial(RowAdam)
         if inverse_curvature is None
         else partial(RowNewton, inverse_curvature=inverse_curvature)
+        if tol is None
+        else partial(RowNewton, inverse_curvature=inverse_curvature, smallest_gain=0.0)
     )
     make_solver = partial(make_solver, learning_rate=learning_rate, non_negative=non_negative)
     width = max(size for layers in networks.weights for w in layers for size in w.shape)
@@ -179,6 +181,8 @@ def _run(
             solver.advance(losses, row_grad, stopping.moving)
             n_steps[busy] += 1
         moving = True if stopping.moving is None else to_numpy(stopping.moving)
+        if solver.done is not None:
+            moving = moving & ~to_numpy(solver.done)
         expired = busy & (n_steps >= max_iter) & moving
         done = np.flatnonzero(expired | busy & np.logical_not(moving))
         if not len(done):

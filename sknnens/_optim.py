@@ -12,6 +12,9 @@ EPS = 1e-8
 FLUSH_STEPS = 100  # of Adam, after which a moment of 1e-19 is not subnormal yet
 SHORTER = 0.25  # times the length of a Newton step that raised the loss
 REACH = 42.5  # steps of Adam of full size, in all coordinates, that Newton steps add up to at most
+SMALLEST_GAIN = (
+    0.03  # of a Newton step, relative to all that a row has gained: less, and it is done
+)
 SMALLEST_BEND = 1e-4  # of the gradient along a step, relative to both lengths; less is rounding
 
 
@@ -75,6 +78,8 @@ class BankAdam:
 class RowAdam:
     """Adam on rows that begin and end at different times, each with its own step count.
 
+    No row is `done` before its steps are taken.
+
     Parameters
     ----------
     rows : Tensor of shape (n, d)
@@ -92,6 +97,7 @@ class RowAdam:
         self.first = torch.zeros_like(rows)  # (n, d)
         self.second = torch.zeros_like(rows)
         self.count = rows.new_zeros(len(rows), 1)
+        self.done = None
 
     def restart(self, slots: torch.Tensor | slice, scale: torch.Tensor | float = 1.0) -> None:
         """Forget the state of some rows, whose place has been taken by others.
@@ -152,6 +158,14 @@ class RowNewton:
         lead at most.
     non_negative : bool
         Whether every step ends with the rows' negative entries set to 0.
+    smallest_gain : float, default=SMALLEST_GAIN
+        A row is done when a step changes its loss by no more than this share of what all its
+        steps have.
+
+    Attributes
+    ----------
+    done : Tensor of bool of shape (n,)
+        Rows that stay where they are from now on.
     """
 
     def __init__(
@@ -160,17 +174,21 @@ class RowNewton:
         inverse_curvature: torch.Tensor,
         learning_rate: float,
         non_negative: bool,
+        smallest_gain: float = SMALLEST_GAIN,
     ):
         self.rows = rows
         self.inverse_curvature = inverse_curvature
+        self.smallest_gain = smallest_gain
         self.radius = REACH * learning_rate * math.sqrt(rows.shape[1])
         self.non_negative = non_negative
         self.start = torch.empty_like(rows)
         self.kept = torch.empty_like(rows)  # the best place so far, its gradient and its loss
         self.kept_grad = torch.empty_like(rows)
         self.kept_loss = rows.new_empty(len(rows))
+        self.start_loss = rows.new_empty(len(rows))
         self.scale = rows.new_empty(len(rows), 1)
         self.length = rows.new_empty(len(rows), 1)
+        self.done = rows.new_zeros(len(rows), dtype=torch.bool)
         self.restart(slice(None))
 
     def restart(self, slots: torch.Tensor | slice, scale: torch.Tensor | float = 1.0) -> None:
@@ -183,7 +201,7 @@ class RowNewton:
         scale : Tensor of shape (len(slots), 1) or float, default=1
             Times `inverse_curvature` is theirs.
         """
-        self.kept_loss[slots] = math.inf
+        self.kept_loss[slots] = self.start_loss[slots] = math.inf
         self.start[slots] = self.kept[slots] = self.rows[slots]
         self.kept_grad[slots] = 0
         self.scale[slots] = scale
@@ -205,8 +223,12 @@ class RowNewton:
         """
         step, turn = self.rows - self.kept, grad - self.kept_grad
         better = losses < self.kept_loss  # not where it is NaN
+        first = self.start_loss.isinf()
+        torch.where(first, losses, self.start_loss, out=self.start_loss)
+        change = (self.kept_loss - losses).abs()
         torch.where(better[:, None], self.rows, self.kept, out=self.kept)
         torch.where(better, losses, self.kept_loss, out=self.kept_loss)
+        self.done = ~first & (change <= self.smallest_gain * (self.start_loss - self.kept_loss))
         torch.where(better[:, None], grad, self.kept_grad, out=self.kept_grad)
         self.length = torch.where(better[:, None], 1, SHORTER * self.length)
         move = self._move(step, turn)
@@ -216,8 +238,8 @@ class RowNewton:
         travel = self.rows - self.start
         nearer = (self.radius / _length(travel)).clamp_max_(1)
         torch.addcmul(self.start, travel, nearer, out=self.rows)
-        if moving is not None:
-            torch.where(moving[:, None], self.rows, self.kept, out=self.rows)
+        going = ~self.done if moving is None else moving & ~self.done
+        torch.where(going[:, None], self.rows, self.kept, out=self.rows)
 
     def _move(self, step: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
         """Gradient times inverse curvature, corrected by what a last step did to the gradient."""

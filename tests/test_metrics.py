@@ -80,7 +80,7 @@ def test_recoverability_rises_to_one_minus_the_loss():
     learner = EnsembleRepresentationLearner(
         max_iter=6, representation_learning_rate=1e-2, view_weights=weights, random_state=0
     ).fit(views)
-    by_steps = np.array([recoverability_score(learner, views, max_iter=i) for i in (0, 2, 5)])
+    by_steps = np.array([recoverability_score(learner, views, max_iter=i) for i in (0, 2, 15)])
     assert (np.diff(by_steps @ weights) > 0).all()
     assert_allclose(by_steps[2], recoverability_score(learner, views))
     losses = weights.sum() - by_steps @ weights

@@ -141,7 +141,7 @@ FAR = 1.0  # a step size that lets rows go where they want to
 def test_newton_needs_one_step_where_the_curvature_is_right(bowl):
     curvature, minima, evaluate = bowl
     rows = torch.zeros(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, torch.linalg.inv(curvature), FAR, non_negative=False)
+    newton = RowNewton(rows, torch.linalg.inv(curvature), FAR, non_negative=False, smallest_gain=0)
     newton.advance(*evaluate(rows), None)
     torch.testing.assert_close(rows, minima)
 
@@ -149,7 +149,9 @@ def test_newton_needs_one_step_where_the_curvature_is_right(bowl):
 def test_newton_never_raises_a_loss(bowl):
     curvature, minima, evaluate = bowl
     rows = torch.zeros(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, 5 * torch.linalg.inv(curvature), FAR, non_negative=False)
+    newton = RowNewton(
+        rows, 5 * torch.linalg.inv(curvature), FAR, non_negative=False, smallest_gain=0
+    )
     best, everyone = evaluate(rows)[0], torch.ones(5, dtype=torch.bool)
     raised = 0
     for _ in range(12):
@@ -168,7 +170,7 @@ def test_newton_never_raises_a_loss(bowl):
 def test_newton_keeps_rows_that_have_stopped_and_forgets_those_that_left(bowl):
     curvature, minima, evaluate = bowl
     rows = torch.zeros(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, torch.linalg.inv(curvature), FAR, non_negative=False)
+    newton = RowNewton(rows, torch.linalg.inv(curvature), FAR, non_negative=False, smallest_gain=0)
     moving = torch.tensor([True, False, True, True, True])
     newton.advance(*evaluate(rows), moving)
     assert torch.equal(rows[1], torch.zeros(3, dtype=torch.float64))
@@ -181,7 +183,7 @@ def test_newton_keeps_rows_that_have_stopped_and_forgets_those_that_left(bowl):
 def test_newton_non_negative(bowl):
     curvature, minima, evaluate = bowl
     rows = torch.ones(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, torch.linalg.inv(curvature), FAR, non_negative=True)
+    newton = RowNewton(rows, torch.linalg.inv(curvature), FAR, non_negative=True, smallest_gain=0)
     newton.advance(*evaluate(rows), None)
     torch.testing.assert_close(rows, minima.clamp_min(0))
     for _ in range(60):
@@ -197,7 +199,9 @@ def test_newton_learns_the_curvature_along_its_last_step(bowl):
     curvature, minima, evaluate = bowl
     along = torch.linalg.eigh(curvature).eigenvectors[:, -1]
     rows = minima + 3 * along
-    newton = RowNewton(rows, 0.05 * torch.linalg.inv(curvature), FAR, non_negative=False)
+    newton = RowNewton(
+        rows, 0.05 * torch.linalg.inv(curvature), FAR, non_negative=False, smallest_gain=0
+    )
     newton.advance(*evaluate(rows), None)
     assert torch.linalg.vector_norm(rows - minima, dim=1).min() > 2.8
     newton.advance(*evaluate(rows), None)
@@ -208,7 +212,7 @@ def test_newton_corrects_the_curvature_as_bfgs_does(bowl):
     _, _, evaluate = bowl
     inverse = 0.1 * torch.eye(3, dtype=torch.float64)
     rows = torch.zeros(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, inverse, FAR, non_negative=False)
+    newton = RowNewton(rows, inverse, FAR, non_negative=False, smallest_gain=0)
     newton.restart(slice(None), torch.linspace(0.5, 1.5, 5, dtype=torch.float64)[:, None])
     places, grads = [rows.clone()], [evaluate(rows)[1]]
     newton.advance(*evaluate(rows), None)
@@ -231,7 +235,7 @@ def test_newton_stays_in_a_ball(bowl):
     assert inside.sum() == 3
     rows = start.clone()
     step = radius / REACH / 3**0.5
-    newton = RowNewton(rows, torch.linalg.inv(curvature), step, non_negative=False)
+    newton = RowNewton(rows, torch.linalg.inv(curvature), step, non_negative=False, smallest_gain=0)
     for _ in range(4):
         newton.advance(*evaluate(rows), None)
         travel = torch.linalg.vector_norm(rows - start, dim=1)
@@ -247,7 +251,9 @@ def test_newton_stays_in_a_ball(bowl):
 def test_newton_goes_back_from_where_nothing_is_a_number(bowl):
     curvature, minima, evaluate = bowl
     rows = torch.zeros(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, 0.5 * torch.linalg.inv(curvature), FAR, non_negative=False)
+    newton = RowNewton(
+        rows, 0.5 * torch.linalg.inv(curvature), FAR, non_negative=False, smallest_gain=0
+    )
     newton.advance(*evaluate(rows), None)
     losses, grad = evaluate(rows)
     losses[2], grad[2] = torch.nan, torch.nan
@@ -263,10 +269,31 @@ def test_newton_goes_back_from_where_nothing_is_a_number(bowl):
 def test_newton_takes_no_curvature_from_rounding(bowl):
     curvature, minima, evaluate = bowl
     rows = minima + 1
-    newton = RowNewton(rows, 0.5 * torch.linalg.inv(curvature), FAR, non_negative=False)
+    newton = RowNewton(
+        rows, 0.5 * torch.linalg.inv(curvature), FAR, non_negative=False, smallest_gain=0
+    )
     losses, grad = evaluate(rows)
     newton.advance(losses, grad, None)
     step = rows - newton.kept
     across = torch.linalg.cross(step, grad)  # at right angles to the step
     newton.advance(losses - 1, newton.kept_grad + across + 1e-9 * step, None)
     assert torch.linalg.vector_norm(rows - newton.kept, dim=1).max() < 10
+
+
+def test_newton_ends_where_little_is_gained(bowl):
+    curvature, _, evaluate = bowl
+    rows = torch.zeros(5, 3, dtype=torch.float64)
+    newton = RowNewton(rows, 0.5 * torch.linalg.inv(curvature), FAR, False, smallest_gain=0.03)
+    start, _ = evaluate(rows)
+    losses, grad = evaluate(rows)
+    newton.advance(losses, grad, None)
+    assert not newton.done.any()
+    kept = rows.clone()
+    gained = torch.tensor([0.5, 0.02, -0.02, torch.nan, -0.5]) * (start - evaluate(rows)[0])
+    newton.kept_loss[:] = evaluate(rows)[0]
+    newton.advance(newton.kept_loss - gained, evaluate(rows)[1], None)
+    assert newton.done.tolist() == [False, True, True, False, False]
+    assert torch.equal(rows[1], kept[1])  # better, and the end
+    newton.restart(torch.tensor([1]))
+    newton.advance(*evaluate(rows), None)
+    assert not newton.done[1]

@@ -137,9 +137,12 @@ def test_cost(solvers, problem, monkeypatch):
         calls.clear()
         problem.evaluations = 0.0
         solvers.SOLVERS[name].run(problem, steps)
-        assert problem.evaluations == cost(name, steps), (name, steps)
         jacobians = steps * WIDTH / 2 if name == "Levenberg-Marquardt" else 0
-        assert sum(calls) + jacobians == problem.evaluations
+        assert sum(calls) + jacobians == cost(name, steps), (name, steps)
+        if "Newton" in name and steps > 2:  # rows that are done cost nothing
+            assert 2 < problem.evaluations <= cost(name, steps)
+        else:
+            assert problem.evaluations == cost(name, steps)
 
 
 def test_ridge(problem):
@@ -188,7 +191,7 @@ def test_measured_rows(solvers, ensemble, tmp_path):
     gains = results["k5"] - own.loc[results[["ensemble", "split"]].agg(tuple, axis=1)].to_numpy()
     np.testing.assert_allclose(results["k5_difference"], gains, atol=1e-3)  # six digits are kept
     public = results[results["solver"] == "transform"]
-    assert (public["evaluations"] == N_STEPS["newton"] + 0.5).all()
+    assert public["evaluations"].between(2, N_STEPS["newton"] + 0.5).all()
 
     solvers.draw(results, "loss", "mean loss", tmp_path / "new" / "loss.png")
     assert (tmp_path / "new" / "loss.png").stat().st_size > 10_000

@@ -204,9 +204,13 @@ def newton(
     weights = problem.step.view_weights
     here = (weights[:, None] * problem.present).sum(dim=0)
     solver.scale[:, 0] = torch.where(here > 0, weights.sum() / here, 1)
+    done = torch.zeros(len(rows), dtype=torch.bool)  # rows that cost nothing any more
     for _ in range(n_steps):
-        solver.advance(*problem.gradient(rows), None)
-    solver.settle(problem.loss(rows), torch.ones(len(rows), dtype=torch.bool))
+        problem.evaluations -= float(done.double().mean())
+        solver.advance(*problem.gradient(rows), ~done)
+        done |= solver.done
+    problem.evaluations -= 0.5 * float(done.double().mean())
+    solver.settle(problem.loss(rows), ~done)
     return rows
 
 
@@ -341,12 +345,12 @@ SOLVERS: dict[str, Solver] = {
     "L-BFGS, shared curvature": Solver(partial(lbfgs, shared=True), (3, 5)),
     **{
         _newton_name(damping): Solver(
-            partial(newton, damping=damping), tuple(sorted({1, 2, 3, 5, 8, N_STEPS["newton"]}))
+            partial(newton, damping=damping), tuple(sorted({1, 2, 3, 5, N_STEPS["newton"]}))
         )
         for damping in sorted({0.1, 0.5, 1, DAMPING})
     },
     _newton_name(DAMPING) + ", no ball": Solver(
-        partial(newton, damping=DAMPING, bounded=False), (3, 5, 8)
+        partial(newton, damping=DAMPING, bounded=False), (3, 5, N_STEPS["newton"])
     ),
     "Levenberg-Marquardt": Solver(
         levenberg_marquardt, (1, 2, 3), lambda problem: problem.start.shape[1] <= WIDEST_OWN
