@@ -1,4 +1,4 @@
-"""Adam, on the rows of the memory bank and on the networks."""
+"""Adam, on the rows of the memory bank and on the networks, and Newton's steps of new rows."""
 
 import math
 

@@ -485,7 +485,7 @@ def table_of_ensembles(means: pd.DataFrame) -> pd.DataFrame:
             "ensemble": ensemble,
             "loss: start": start["loss"],
             f"Adam {REFERENCE[1]}": adam["loss"],
-            f"Newton {DEFAULT[1]}": ours["loss"],
+            "Newton": ours["loss"],
         }
         verdicts = ["loss " + ("lower" if ours["loss"] < adam["loss"] else "higher")]
         for column, title in PAIRED.items():
@@ -493,7 +493,7 @@ def table_of_ensembles(means: pd.DataFrame) -> pd.DataFrame:
             row |= {f"{title}: Adam": adam[column], f"{title}: Newton": ours[column]}
             row[f"{title}: difference"] = f"{difference:+.1f} ± {half:.1f}"
             verdicts.append(f"{title} {verdict(difference, half)}")
-        row["times as fast"] = public["times_as_fast"]
+        row |= {"gradients": ours["evaluations"], "times as fast": public["times_as_fast"]}
         rows.append(row | {"verdict": "; ".join(verdicts)})
     return pd.DataFrame(rows)
 
@@ -536,7 +536,8 @@ def tables(results: pd.DataFrame) -> str:
 
     means = over_splits(results)
     ensembles, solvers = table_of_ensembles(means), table_of_solvers(means)
-    losses = {**dict.fromkeys(ensembles.columns[1:4], ".4f"), "times as fast": ".1f"}
+    losses = dict.fromkeys(ensembles.columns[1:4], ".4f")
+    losses |= {"gradients": ".1f", "times as fast": ".1f"}
     gains = {column: "+.2f" for column in solvers if "over" in column}
     formats = {"way": ".3f", **dict.fromkeys(PAIRED.values(), ".2f"), **gains}
     return to_rst(ensembles, losses) + "\n\n" + to_rst(solvers, formats)
