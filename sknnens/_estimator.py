@@ -114,20 +114,20 @@ class EnsembleRepresentationLearner(ViewsTransformer):
     transform_solver : {"newton", "adam"}, default="newton"
         How `transform` moves samples. ``"newton"`` multiplies their gradients with
         `inverse_curvature_`, corrected along a sample's last step, and takes back steps that raise
-        its loss; a sample is done when a step changes its loss by less than 3 % of what all its
-        steps have. About five steps come as far as fifty of ``"adam"``, the paper's. No sample
-        moves further than ``42.5 * representation_learning_rate * sqrt(n_components)``, which is
-        as far as 42.5 steps of Adam lead at most.
+        its loss. Five steps come about as far as fifty of ``"adam"``, the paper's; a sample whose
+        loss still falls by more than 10 % of all it has fallen takes more. No sample moves further
+        than ``42.5 * representation_learning_rate * sqrt(n_components)``, which is as far as 42.5
+        steps of Adam lead at most.
 
     transform_max_iter : int, default=None
         Most gradient steps that `transform` takes for a sample. 0 leaves the samples at their
-        start. None takes up to 15 steps of Newton, or 50 of Adam; up to 50 of either where
+        start. None takes 5 to 15 steps of Newton, or 50 of Adam; up to 50 of either where
         `transform_tol` is given.
 
     transform_tol : float, default=None
         A sample stops moving in `transform` when its loss has not fallen by this much for
         more than `n_iter_no_change` steps, and not before. None takes all the steps of Adam, and
-        those of Newton until a sample is done.
+        those of Newton as `transform_solver` says.
 
     normalize : bool, default=True
         Whether `transform` returns rows of length 1, so that Euclidean neighbours are cosine

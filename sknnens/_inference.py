@@ -96,7 +96,7 @@ def infer(
         if inverse_curvature is None
         else partial(RowNewton, inverse_curvature=inverse_curvature)
         if tol is None
-        else partial(RowNewton, inverse_curvature=inverse_curvature, smallest_gain=0.0)
+        else partial(RowNewton, inverse_curvature=inverse_curvature, least_steps=math.inf)
     )
     make_solver = partial(make_solver, learning_rate=learning_rate, non_negative=non_negative)
     width = max(size for layers in networks.weights for w in layers for size in w.shape)
@@ -181,9 +181,10 @@ def _run(
             solver.advance(losses, row_grad, stopping.moving)
             n_steps[busy] += 1
         moving = True if stopping.moving is None else to_numpy(stopping.moving)
-        if solver.done is not None:
-            moving = moving & ~to_numpy(solver.done)
-        expired = busy & (n_steps >= max_iter) & moving
+        last = n_steps >= max_iter
+        if solver.done is not None and max_iter:
+            last = last | to_numpy(solver.done)
+        expired = busy & last & moving
         done = np.flatnonzero(expired | busy & np.logical_not(moving))
         if not len(done):
             continue

@@ -12,9 +12,8 @@ EPS = 1e-8
 FLUSH_STEPS = 100  # of Adam, after which a moment of 1e-19 is not subnormal yet
 SHORTER = 0.25  # times the length of a Newton step that raised the loss
 REACH = 42.5  # steps of Adam of full size, in all coordinates, that Newton steps add up to at most
-SMALLEST_GAIN = (
-    0.03  # of a Newton step, relative to all that a row has gained: less, and it is done
-)
+LEAST_STEPS = 5  # of Newton for a row
+LARGE_GAIN = 0.1  # of a Newton step, relative to all that its row has gained; then there are more
 SMALLEST_BEND = 1e-4  # of the gradient along a step, relative to both lengths; less is rounding
 
 
@@ -158,14 +157,14 @@ class RowNewton:
         lead at most.
     non_negative : bool
         Whether every step ends with the rows' negative entries set to 0.
-    smallest_gain : float, default=SMALLEST_GAIN
-        A row is done when a step changes its loss by no more than this share of what all its
-        steps have.
+    least_steps : int or inf, default=LEAST_STEPS
+        After these, a row takes another one only if the last but one lowered its loss by more than
+        `LARGE_GAIN` of what all of them have.
 
     Attributes
     ----------
     done : Tensor of bool of shape (n,)
-        Rows that stay where they are from now on.
+        Rows that have taken their last step.
     """
 
     def __init__(
@@ -174,11 +173,11 @@ class RowNewton:
         inverse_curvature: torch.Tensor,
         learning_rate: float,
         non_negative: bool,
-        smallest_gain: float = SMALLEST_GAIN,
+        least_steps: float = LEAST_STEPS,
     ):
         self.rows = rows
         self.inverse_curvature = inverse_curvature
-        self.smallest_gain = smallest_gain
+        self.least_steps = least_steps
         self.radius = REACH * learning_rate * math.sqrt(rows.shape[1])
         self.non_negative = non_negative
         self.start = torch.empty_like(rows)
@@ -186,6 +185,7 @@ class RowNewton:
         self.kept_grad = torch.empty_like(rows)
         self.kept_loss = rows.new_empty(len(rows))
         self.start_loss = rows.new_empty(len(rows))
+        self.count = rows.new_empty(len(rows), dtype=torch.int32)
         self.scale = rows.new_empty(len(rows), 1)
         self.length = rows.new_empty(len(rows), 1)
         self.done = rows.new_zeros(len(rows), dtype=torch.bool)
@@ -201,11 +201,12 @@ class RowNewton:
         scale : Tensor of shape (len(slots), 1) or float, default=1
             Times `inverse_curvature` is theirs.
         """
-        self.kept_loss[slots] = self.start_loss[slots] = math.inf
+        self.kept_loss[slots] = math.inf
         self.start[slots] = self.kept[slots] = self.rows[slots]
         self.kept_grad[slots] = 0
         self.scale[slots] = scale
         self.length[slots] = 1
+        self.count[slots] = 0
 
     def advance(
         self, losses: torch.Tensor, grad: torch.Tensor, moving: torch.Tensor | None
@@ -223,12 +224,12 @@ class RowNewton:
         """
         step, turn = self.rows - self.kept, grad - self.kept_grad
         better = losses < self.kept_loss  # not where it is NaN
-        first = self.start_loss.isinf()
-        torch.where(first, losses, self.start_loss, out=self.start_loss)
-        change = (self.kept_loss - losses).abs()
+        torch.where(self.count == 0, losses, self.start_loss, out=self.start_loss)
+        gain, gains = self.kept_loss - losses, self.start_loss - losses
+        self.count += 1
+        self.done = (self.count >= self.least_steps) & ~(gain > LARGE_GAIN * gains)
         torch.where(better[:, None], self.rows, self.kept, out=self.kept)
         torch.where(better, losses, self.kept_loss, out=self.kept_loss)
-        self.done = ~first & (change <= self.smallest_gain * (self.start_loss - self.kept_loss))
         torch.where(better[:, None], grad, self.kept_grad, out=self.kept_grad)
         self.length = torch.where(better[:, None], 1, SHORTER * self.length)
         move = self._move(step, turn)
@@ -238,8 +239,8 @@ class RowNewton:
         travel = self.rows - self.start
         nearer = (self.radius / _length(travel)).clamp_max_(1)
         torch.addcmul(self.start, travel, nearer, out=self.rows)
-        going = ~self.done if moving is None else moving & ~self.done
-        torch.where(going[:, None], self.rows, self.kept, out=self.rows)
+        if moving is not None:
+            torch.where(moving[:, None], self.rows, self.kept, out=self.rows)
 
     def _move(self, step: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
         """Gradient times inverse curvature, corrected by what a last step did to the gradient."""

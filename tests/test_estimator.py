@@ -32,7 +32,7 @@ OTHER_VALUES = {
     "alpha": 0.1,
     "view_weights": [1.0, 0.5, 2.0],
     "transform_solver": "adam",
-    "transform_max_iter": 9,
+    "transform_max_iter": 3,
     "normalize": False,
     "precision": "bfloat16",
     "random_state": 1,

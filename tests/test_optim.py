@@ -1,10 +1,20 @@
 """Adam on rows."""
 
+import math
+
 import pytest
 import torch
 
 from sknnens._network import init_networks
-from sknnens._optim import FLUSH_STEPS, REACH, BankAdam, NetworkAdam, RowAdam, RowNewton
+from sknnens._optim import (
+    FLUSH_STEPS,
+    LEAST_STEPS,
+    REACH,
+    BankAdam,
+    NetworkAdam,
+    RowAdam,
+    RowNewton,
+)
 
 
 def run_torch(start, grads, lr):
@@ -141,7 +151,9 @@ FAR = 1.0  # a step size that lets rows go where they want to
 def test_newton_needs_one_step_where_the_curvature_is_right(bowl):
     curvature, minima, evaluate = bowl
     rows = torch.zeros(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, torch.linalg.inv(curvature), FAR, non_negative=False, smallest_gain=0)
+    newton = RowNewton(
+        rows, torch.linalg.inv(curvature), FAR, non_negative=False, least_steps=math.inf
+    )
     newton.advance(*evaluate(rows), None)
     torch.testing.assert_close(rows, minima)
 
@@ -150,7 +162,7 @@ def test_newton_never_raises_a_loss(bowl):
     curvature, minima, evaluate = bowl
     rows = torch.zeros(5, 3, dtype=torch.float64)
     newton = RowNewton(
-        rows, 5 * torch.linalg.inv(curvature), FAR, non_negative=False, smallest_gain=0
+        rows, 5 * torch.linalg.inv(curvature), FAR, non_negative=False, least_steps=math.inf
     )
     best, everyone = evaluate(rows)[0], torch.ones(5, dtype=torch.bool)
     raised = 0
@@ -170,7 +182,9 @@ def test_newton_never_raises_a_loss(bowl):
 def test_newton_keeps_rows_that_have_stopped_and_forgets_those_that_left(bowl):
     curvature, minima, evaluate = bowl
     rows = torch.zeros(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, torch.linalg.inv(curvature), FAR, non_negative=False, smallest_gain=0)
+    newton = RowNewton(
+        rows, torch.linalg.inv(curvature), FAR, non_negative=False, least_steps=math.inf
+    )
     moving = torch.tensor([True, False, True, True, True])
     newton.advance(*evaluate(rows), moving)
     assert torch.equal(rows[1], torch.zeros(3, dtype=torch.float64))
@@ -183,7 +197,9 @@ def test_newton_keeps_rows_that_have_stopped_and_forgets_those_that_left(bowl):
 def test_newton_non_negative(bowl):
     curvature, minima, evaluate = bowl
     rows = torch.ones(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, torch.linalg.inv(curvature), FAR, non_negative=True, smallest_gain=0)
+    newton = RowNewton(
+        rows, torch.linalg.inv(curvature), FAR, non_negative=True, least_steps=math.inf
+    )
     newton.advance(*evaluate(rows), None)
     torch.testing.assert_close(rows, minima.clamp_min(0))
     for _ in range(60):
@@ -200,7 +216,7 @@ def test_newton_learns_the_curvature_along_its_last_step(bowl):
     along = torch.linalg.eigh(curvature).eigenvectors[:, -1]
     rows = minima + 3 * along
     newton = RowNewton(
-        rows, 0.05 * torch.linalg.inv(curvature), FAR, non_negative=False, smallest_gain=0
+        rows, 0.05 * torch.linalg.inv(curvature), FAR, non_negative=False, least_steps=math.inf
     )
     newton.advance(*evaluate(rows), None)
     assert torch.linalg.vector_norm(rows - minima, dim=1).min() > 2.8
@@ -212,7 +228,7 @@ def test_newton_corrects_the_curvature_as_bfgs_does(bowl):
     _, _, evaluate = bowl
     inverse = 0.1 * torch.eye(3, dtype=torch.float64)
     rows = torch.zeros(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, inverse, FAR, non_negative=False, smallest_gain=0)
+    newton = RowNewton(rows, inverse, FAR, non_negative=False, least_steps=math.inf)
     newton.restart(slice(None), torch.linspace(0.5, 1.5, 5, dtype=torch.float64)[:, None])
     places, grads = [rows.clone()], [evaluate(rows)[1]]
     newton.advance(*evaluate(rows), None)
@@ -235,7 +251,9 @@ def test_newton_stays_in_a_ball(bowl):
     assert inside.sum() == 3
     rows = start.clone()
     step = radius / REACH / 3**0.5
-    newton = RowNewton(rows, torch.linalg.inv(curvature), step, non_negative=False, smallest_gain=0)
+    newton = RowNewton(
+        rows, torch.linalg.inv(curvature), step, non_negative=False, least_steps=math.inf
+    )
     for _ in range(4):
         newton.advance(*evaluate(rows), None)
         travel = torch.linalg.vector_norm(rows - start, dim=1)
@@ -252,7 +270,7 @@ def test_newton_goes_back_from_where_nothing_is_a_number(bowl):
     curvature, minima, evaluate = bowl
     rows = torch.zeros(5, 3, dtype=torch.float64)
     newton = RowNewton(
-        rows, 0.5 * torch.linalg.inv(curvature), FAR, non_negative=False, smallest_gain=0
+        rows, 0.5 * torch.linalg.inv(curvature), FAR, non_negative=False, least_steps=math.inf
     )
     newton.advance(*evaluate(rows), None)
     losses, grad = evaluate(rows)
@@ -270,7 +288,7 @@ def test_newton_takes_no_curvature_from_rounding(bowl):
     curvature, minima, evaluate = bowl
     rows = minima + 1
     newton = RowNewton(
-        rows, 0.5 * torch.linalg.inv(curvature), FAR, non_negative=False, smallest_gain=0
+        rows, 0.5 * torch.linalg.inv(curvature), FAR, non_negative=False, least_steps=math.inf
     )
     losses, grad = evaluate(rows)
     newton.advance(losses, grad, None)
@@ -280,20 +298,19 @@ def test_newton_takes_no_curvature_from_rounding(bowl):
     assert torch.linalg.vector_norm(rows - newton.kept, dim=1).max() < 10
 
 
-def test_newton_ends_where_little_is_gained(bowl):
+def test_newton_goes_on_where_much_is_gained(bowl):
     curvature, _, evaluate = bowl
     rows = torch.zeros(5, 3, dtype=torch.float64)
-    newton = RowNewton(rows, 0.5 * torch.linalg.inv(curvature), FAR, False, smallest_gain=0.03)
-    start, _ = evaluate(rows)
-    losses, grad = evaluate(rows)
-    newton.advance(losses, grad, None)
-    assert not newton.done.any()
-    kept = rows.clone()
-    gained = torch.tensor([0.5, 0.02, -0.02, torch.nan, -0.5]) * (start - evaluate(rows)[0])
-    newton.kept_loss[:] = evaluate(rows)[0]
-    newton.advance(newton.kept_loss - gained, evaluate(rows)[1], None)
-    assert newton.done.tolist() == [False, True, True, False, False]
-    assert torch.equal(rows[1], kept[1])  # better, and the end
+    newton = RowNewton(rows, 0.05 * torch.linalg.inv(curvature), FAR, non_negative=False)
+    grad = evaluate(rows)[1]
+    for step in range(LEAST_STEPS - 1):
+        newton.advance(torch.full((5,), 10.0 - step, dtype=torch.float64), grad, None)
+        assert not newton.done.any()
+    best = 10 - step
+    gained = torch.tensor([0.2, 0.05, -0.2, torch.nan, 0.5], dtype=torch.float64)
+    gained *= (10 - best) / (1 - gained)  # of all there is then
+    newton.advance(best - gained, grad, None)
+    assert newton.done.tolist() == [False, True, True, True, False]
     newton.restart(torch.tensor([1]))
-    newton.advance(*evaluate(rows), None)
+    newton.advance(best - gained, grad, None)
     assert not newton.done[1]
