@@ -114,14 +114,14 @@ class EnsembleRepresentationLearner(ViewsTransformer):
     transform_solver : {"newton", "adam"}, default="newton"
         How `transform` moves samples. ``"newton"`` multiplies their gradients with
         `inverse_curvature_`, corrected along a sample's last step, and takes back steps that raise
-        its loss. Five steps come about as far as fifty of ``"adam"``, the paper's; a sample whose
-        loss still falls by more than 10 % of all it has fallen takes more. No sample moves further
+        its loss. Four steps come about as far as fifty of ``"adam"``, the paper's; a sample whose
+        loss still falls by more than 5 % of all it has fallen takes more. No sample moves further
         than ``42.5 * representation_learning_rate * sqrt(n_components)``, which is as far as 42.5
         steps of Adam lead at most.
 
     transform_max_iter : int, default=None
         Most gradient steps that `transform` takes for a sample. 0 leaves the samples at their
-        start. None takes 5 to 15 steps of Newton, or 50 of Adam; up to 50 of either where
+        start. None takes 4 to 15 steps of Newton, or 50 of Adam; up to 50 of either where
         `transform_tol` is given.
 
     transform_tol : float, default=None

@@ -12,8 +12,8 @@ EPS = 1e-8
 FLUSH_STEPS = 100  # of Adam, after which a moment of 1e-19 is not subnormal yet
 SHORTER = 0.25  # times the length of a Newton step that raised the loss
 REACH = 42.5  # steps of Adam of full size, in all coordinates, that Newton steps add up to at most
-LEAST_STEPS = 5  # of Newton for a row
-LARGE_GAIN = 0.1  # of a Newton step, relative to all that its row has gained; then there are more
+LEAST_STEPS = 4  # of Newton for a row
+LARGE_GAIN = 0.05  # of a Newton step, relative to all that its row has gained; then there are more
 SMALLEST_BEND = 1e-4  # of the gradient along a step, relative to both lengths; less is rounding
 
 

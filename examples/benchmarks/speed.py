@@ -517,7 +517,7 @@ def plan(sizes: list[Size], device: str, repeats: int) -> Iterator[tuple[str, Si
         for size in sizes:
             for measurement in EVERY_SIZE:
                 yield measurement.__name__, size, repeat
-            yield "time_one_row", size, repeat
+        yield "time_one_row", min(sizes, key=lambda size: size.d), repeat
     if [str(size) for size in sizes] == list(SIZES):
         yield "memory_of_maps", Size.parse(LARGE), 0
         yield "scaling", BASE, 0
