@@ -197,6 +197,11 @@ class DirectReading:
 class Memory:
     """Largest memory of this process while a block runs, above that at its start, in MB.
 
+    Parameters
+    ----------
+    interval : float, default=0.005
+        Seconds between looks, which take time from what runs.
+
     Attributes
     ----------
     private_mb : float
@@ -204,6 +209,9 @@ class Memory:
     resident_mb : float
         With the pages of memory maps, which the system may drop at any time.
     """
+
+    def __init__(self, interval: float = 0.005):
+        self.interval = interval
 
     def __enter__(self) -> "Memory":
         self.running = True
@@ -222,7 +230,7 @@ class Memory:
     def _watch(self) -> None:
         while self.running:
             self.peak = tuple(map(max, self.peak, self._now()))
-            time.sleep(0.005)
+            time.sleep(self.interval)
 
     @staticmethod
     def _now() -> tuple[int, int]:
@@ -393,7 +401,7 @@ def fit_to_loss(size: Size, device: str) -> dict[str, float]:
         for step in (3e-4, 1e-3, 3e-3, 1e-2, 3e-2):
             params = {"warmup": warmup, "representation_learning_rate": step}
             ours = learner(size, device, max_iter=LOSS_EPOCHS, **params)
-            with Memory() as memory:
+            with Memory(interval=0.25) as memory:
                 seconds = timed(lambda ours=ours: ours.fit(views), device)
             numbers = {"loss": ours.loss_, "row_step": step, "private_mb": memory.private_mb}
             if ours.loss_ <= losses[0]:
