@@ -222,6 +222,7 @@ class Memory:
 
     def __exit__(self, *error: object) -> None:
         self.running = False
+        self.peak = tuple(map(max, self.peak, self._now()))  # in case it never had its turn
         self.thread.join()
         self.private_mb, self.resident_mb = (
             (peak - begin) / 1e6 for peak, begin in zip(self.peak, self.begin, strict=True)
