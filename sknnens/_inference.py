@@ -15,7 +15,7 @@ from sknnens._device import Precision, to_numpy
 from sknnens._engine import Step, diverged, is_finite
 from sknnens._loss import normalize_rows
 from sknnens._network import Networks
-from sknnens._optim import RowAdam, RowNewton
+from sknnens._optim import LEAST_STEPS, RowAdam, RowNewton
 from sknnens._start import Start
 
 # Rows enter when at least this share of the slots is free.
@@ -91,14 +91,17 @@ def infer(
     ValueError
         If a result is not finite.
     """
-    make_solver: partial[RowAdam] | partial[RowNewton] = (
-        partial(RowAdam)
-        if inverse_curvature is None
-        else partial(RowNewton, inverse_curvature=inverse_curvature)
-        if tol is None
-        else partial(RowNewton, inverse_curvature=inverse_curvature, least_steps=math.inf)
-    )
-    make_solver = partial(make_solver, learning_rate=learning_rate, non_negative=non_negative)
+    make_solver: partial[RowAdam] | partial[RowNewton]
+    if inverse_curvature is None:
+        make_solver = partial(RowAdam, learning_rate=learning_rate, non_negative=non_negative)
+    else:
+        make_solver = partial(
+            RowNewton,
+            inverse_curvature=inverse_curvature,
+            learning_rate=learning_rate,
+            non_negative=non_negative,
+            least_steps=LEAST_STEPS if tol is None else math.inf,  # then tol says when to stop
+        )
     width = max(size for layers in networks.weights for w in layers for size in w.shape)
     size = small = chunk_rows(device, width)
     n_left = len(views[0]) % size

@@ -25,10 +25,10 @@ Speed
 
 Written by ``examples/benchmarks/speed.py``, which has the code of what is compared. The *direct
 reading* is Algorithm 1 as a good PyTorch user writes it down: the memory bank an ``nn.Parameter``
-under ``torch.optim.Adam``, one ``nn.Sequential`` a model.
-Sizes are samples x width x models, batches have 256 rows, numbers are float32. Each measurement is
-in a process of its own, contestants in turn, up to {repeats} times: a number is the median, and in
-brackets are the lowest and the highest. Read the ratios: the seconds are those of one machine,
+under ``torch.optim.Adam``, one ``nn.Sequential`` a model. Sizes are samples x width x models,
+batches have 256 rows, numbers are float32. Each measurement is in a process of its own, contestants
+in turn. Repeats: {repeats}; where there are several, a number is the median, and in brackets are the
+lowest and the highest. Read the ratios: the seconds are those of one machine,
 
     {machine}
 
@@ -124,8 +124,10 @@ there, and a fit of 20 epochs of the size of ImageNet beside."""
 
 
 def between(values: Any, digits: int = 1) -> str:
-    """Median, lowest and highest."""
+    """Median, and lowest and highest where there are several."""
     values = np.asarray(values, dtype=float)
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
     shown = [f"{x:.{digits}f}" for x in (np.median(values), values.min(), values.max())]
     return f"{shown[0]} [{shown[1]}, {shown[2]}]"
 
