@@ -27,8 +27,8 @@ Written by ``examples/benchmarks/speed.py``, which has the code of what is compa
 reading* is Algorithm 1 as a good PyTorch user writes it down: the memory bank an ``nn.Parameter``
 under ``torch.optim.Adam``, one ``nn.Sequential`` a model. Sizes are samples x width x models,
 batches have 256 rows, numbers are float32. Each measurement is in a process of its own, contestants
-in turn. Repeats: {repeats}; where there are several, a number is the median, and in brackets are the
-lowest and the highest. Read the ratios: the seconds are those of one machine,
+in turn. Repeats: {repeats}; where there are several, a number is the median, and in brackets are
+the lowest and the highest. Read the ratios: the seconds are those of one machine,
 
     {machine}
 
