@@ -15,8 +15,8 @@ from sknnens._loss import normalize_rows
 CHUNK_ROWS = {"cpu": 256, "cuda": 8192}
 # On the CPU narrow rows go in larger chunks, of about so many entries.
 CHUNK_ENTRIES, MOST_CHUNK_ROWS = 2**19, 1024
-# Fewer rows go in one of these, where a row comes out the same.
-SMALL_CHUNKS = (16, 64, 256)
+# Fewer rows, or the last ones, go in one of these, where a row comes out the same.
+SMALL_CHUNKS = (16, 64, 256, 512)
 SCAN_ROWS = 4096  # rows that are read together where a view is read from end to end
 RESIDENT_SHARE = 0.2  # of a CUDA device's free memory that a view may take to be kept there
 

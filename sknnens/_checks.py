@@ -96,6 +96,9 @@ def check_rows(
         for begin in range(0, len(x), step):
             part = x[begin : begin + step]
             with np.errstate(over="ignore", invalid="ignore"):
+                if np.isfinite(part.sum()):
+                    release_pages(part)
+                    continue
                 suspects = np.flatnonzero(~np.isfinite(part.sum(axis=1)))
             n_nan = np.isnan(part[suspects]).sum(axis=1)
             has_inf = np.isinf(part[suspects]).any(axis=1)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sknnens._batching import UnitRows, shuffled_batches
 from sknnens._device import Precision
 from sknnens._loss import cosine_loss
-from sknnens._network import Networks, Pass
+from sknnens._network import Networks, Pass, first_rows
 from sknnens._optim import BankAdam, NetworkAdam
 
 
@@ -88,21 +88,21 @@ class Step:
         """
         backward = rows_move or self._pass.on_grads is not None
         outputs = self._pass.forward(rows)
-        part = (slice(None), slice(rows.shape[0]))
-        grads = [grad[part] for grad in self._grads]
+        parts = self._targets, self._scales, self._grads
+        targets, scales, grads = ([first_rows(x, rows.shape[0]) for x in part] for part in parts)
         losses = [
             cosine_loss(
                 output,
-                target[part],
+                target,
                 weight=weight,
-                scale=scale[part],
+                scale=scale,
                 grad=grad if backward else None,
             )
             for output, target, scale, weight, grad in zip(
-                outputs, self._targets, self._scales, self._weights, grads, strict=True
+                outputs, targets, scales, self._weights, grads, strict=True
             )
         ]
-        loss = torch.cat(losses).sum(dim=0)
+        loss = (losses[0] if len(losses) == 1 else torch.cat(losses)).sum(dim=0)
         return loss, self._pass.backward(grads, rows_move=rows_move) if backward else None
 
 

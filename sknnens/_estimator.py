@@ -115,9 +115,10 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         How `transform` moves samples. ``"newton"`` multiplies their gradients with
         `inverse_curvature_`, corrected along a sample's last step, and takes back steps that raise
         its loss. Four steps come about as far as fifty of ``"adam"``, the paper's; a sample whose
-        loss still falls by more than 5 % of all it has fallen takes more. No sample moves further
-        than ``42.5 * representation_learning_rate * sqrt(n_components)``, which is as far as 42.5
-        steps of Adam lead at most.
+        loss still falls by more than 10 % of all it has fallen takes more, and by more than 2 %
+        where it lacks views. No sample moves further than
+        ``42.5 * representation_learning_rate * sqrt(n_components)``, which is as far as 42.5 steps
+        of Adam lead at most.
 
     transform_max_iter : int, default=None
         Most gradient steps that `transform` takes for a sample. 0 leaves the samples at their

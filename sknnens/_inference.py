@@ -1,9 +1,10 @@
 """The representations of new rows, with the networks frozen."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -103,100 +104,169 @@ def infer(
             least_steps=LEAST_STEPS if tol is None else math.inf,  # then tol says when to stop
         )
     width = max(size for layers in networks.weights for w in layers for size in w.shape)
-    size = small = chunk_rows(device, width)
-    n_left = len(views[0]) % size
-    if n_left and device.type == "cpu" and networks.n_components >= NARROWEST:
-        arithmetic = _Arithmetic(start, networks, view_weights, precision, make_solver)
-        fitting = [n for n in SMALL_CHUNKS if n_left <= n < size]
-        small = next((n for n in fitting if arithmetic.is_the_same(n, size)), size)
-    pieces = [(slice(None), size)]
-    if small < size:
-        begin = len(views[0]) - n_left
-        pieces = [(slice(begin), size)] * (begin > 0) + [(slice(begin, None), small)]
-    n_unfinished = 0
-    for piece, n_slots in pieces:
+    n_slots = chunk_rows(device, width)
+    arithmetic = _Arithmetic(start, networks, view_weights, precision, make_solver)
+    is_the_same = cache(partial(arithmetic.is_the_same, many=n_slots))
+    may_shrink = device.type == "cpu" and networks.n_components >= NARROWEST
+
+    def make_slots(n_slots: int) -> _Slots:
         step = Step(networks, n_slots, view_weights, precision)
         rows = step.view_weights.new_zeros(n_slots, networks.n_components)
-        solver = make_solver(rows)
         stopping = RowStopping(rows, tol if max_iter else None, n_iter_no_change)
-        parts = [view[piece] for view in views]
-        for samples, slots, loss in _run(parts, start, step, solver, stopping, max_iter):
-            if not is_finite(rows[slots]):
-                raise diverged(representation_learning_rate=learning_rate)
-            # all of them: in one shape a row comes out the same
-            found = normalize_rows(rows) if normalize else rows
-            out[piece][samples] = to_numpy(found[slots])
-            on_chunk(len(samples), loss)
-        n_unfinished += stopping.n_expired
+        return _Slots(step, make_solver(rows), stopping, start, max_iter)
+
+    def enough(n_rows: int, n_now: int) -> int:
+        """Slots for the last rows: no more than needed, if a row comes out the same."""
+        if n_now <= SMALL_CHUNKS[0] or n_rows > n_slots // 2 or not may_shrink:
+            return n_now
+        fewer = [n for n in SMALL_CHUNKS if n_rows <= n < n_now]
+        return next((n for n in fewer if is_the_same(n)), n_now)
+
+    slots = make_slots(enough(len(views[0]), n_slots))
+    n_begun, n_unfinished = 0, 0
+    while n_rows := slots.n_busy + len(views[0]) - n_begun:
+        n_now = len(slots.sample)
+        if (n_fewer := enough(n_rows, n_now)) < n_now:
+            slots = slots.move(make_slots(n_fewer))
+        n_begun += slots.fill(views, n_begun)
+        done, loss, n_expired = slots.advance()
+        n_unfinished += n_expired
+        if not len(done):
+            continue
+        index = _as_index(done, device)
+        if not is_finite(slots.rows[index]):
+            raise diverged(representation_learning_rate=learning_rate)
+        # all of them: in one shape a row comes out the same
+        found = normalize_rows(slots.rows) if normalize else slots.rows
+        out[slots.sample[done]] = to_numpy(found[index])
+        slots.sample[done] = -1
+        on_chunk(len(done), loss)
     return n_unfinished
 
 
-def _run(
-    views: Sequence[NDArray[Any]],
-    start: Start,
-    step: Step,
-    solver: RowAdam | RowNewton,
-    stopping: "RowStopping",
-    max_iter: int,
-) -> Iterator[tuple[NDArray[np.intp], slice | torch.Tensor, float]]:
-    """Work on as many rows at a time as there are slots.
+class _Slots:
+    """Rows that are worked on together, each at its own step.
 
-    Yields
-    ------
-    samples : ndarray of int
-        Those that have just been done.
-    slots : slice or Tensor of int
-        Where they are in ``solver.rows``.
-    loss : float
-        Their mean loss before the last step.
+    Parameters
+    ----------
+    step : Step
+        Holds their features.
+    solver : RowAdam or RowNewton
+        Holds the representations.
+    stopping : RowStopping
+        Says which of them stop before their last step.
+    start : Start
+        Where they start.
+    max_iter : int
+        Steps of a row.
+
+    Attributes
+    ----------
+    sample : ndarray of int of shape (n_slots,)
+        Which sample each slot holds; -1 where there is none.
     """
-    rows, weights = solver.rows, step.view_weights
-    n_samples, n_slots, device = len(views[0]), len(rows), rows.device
-    sample = np.full(n_slots, -1)  # which one each slot holds; -1 where there is none
-    n_steps = np.zeros(n_slots, dtype=np.intp)
-    n_begun = 0
-    while True:
-        n_left = n_samples - n_begun
-        free = np.flatnonzero(sample < 0)[:n_left]
-        if n_left and len(free) >= min(n_left, REFILL * n_slots):
-            entering = slice(n_begun, n_begun + len(free))
-            sample[free], n_steps[free] = np.arange(entering.start, entering.stop), 0
-            n_begun = entering.stop
-            slots = _as_index(free, device)
-            _enter([view[entering] for view in views], step, slots)
-            rows[slots] = start(step.targets, step.scales)[slots]
-            present = [scale[slots] != 0 for scale in step.scales]
-            # one after another: a sum would be taken in an order that depends on how many enter
-            whole, weight = weights.new_zeros(()), weights.new_zeros(len(free))
-            for own, here in zip(weights.unbind(), present, strict=True):
-                whole, weight = whole + own, weight + own * here
-            # the loss of few views bends less
-            solver.restart(slots, torch.where(weight > 0, whole / weight, 1)[:, None])
-            stopping.restart(slots, weight > 0)
-        busy = sample >= 0
-        if not busy.any():
-            return
-        losses = weights.new_zeros(n_slots)
-        if max_iter:
-            losses, row_grad = step(rows, rows_move=True)
-            stopping.update(losses)
+
+    def __init__(
+        self,
+        step: Step,
+        solver: RowAdam | RowNewton,
+        stopping: "RowStopping",
+        start: Start,
+        max_iter: int,
+    ):
+        self.step = step
+        self.solver = solver
+        self.stopping = stopping
+        self.start = start
+        self.max_iter = max_iter
+        self.rows = solver.rows
+        self.sample = np.full(len(self.rows), -1)
+        self.n_steps = np.zeros(len(self.rows), dtype=np.intp)
+        self.waiting = np.zeros(len(self.rows), dtype=bool)  # for the loss after their last step
+
+    @property
+    def n_busy(self) -> int:
+        """How many slots hold a sample."""
+        return int((self.sample >= 0).sum())
+
+    def fill(self, views: Sequence[NDArray[Any]], begin: int) -> int:
+        """Let samples enter from `begin` on, where enough slots are free; return how many did."""
+        n_left = len(views[0]) - begin
+        free = np.flatnonzero(self.sample < 0)[:n_left]
+        if not len(free) or len(free) < min(n_left, REFILL * len(self.sample)):
+            return 0
+        entering = np.arange(begin, begin + len(free))
+        self.sample[free], self.n_steps[free] = entering, 0
+        step, slots = self.step, _as_index(free, self.rows.device)
+        _enter([view[entering[0] : entering[-1] + 1] for view in views], step, slots)
+        self.rows[slots] = self.start(step.targets, step.scales)[slots]
+        weights, present = step.view_weights, torch.stack(step.scales) != 0
+        # one after another: the order of a sum would depend on how many rows there are
+        weight = (weights[:, None] * present).cumsum(dim=0)[-1]
+        share = weight / weights.cumsum(dim=0)[-1]
+        # the loss of few views bends less
+        scale = torch.where(share > 0, 1 / share, 1)[:, None]
+        self.solver.restart(slots, scale[slots])
+        weight = weight[slots]
+        self.stopping.restart(slots, weight > 0)
+        return len(free)
+
+    def advance(self) -> tuple[NDArray[np.intp], float, int]:
+        """Take a step.
+
+        Returns
+        -------
+        done : ndarray of int
+            Slots whose rows have taken their last step.
+        loss : float
+            Their mean loss, mostly before that step.
+        n_expired : int
+            How many of them `stopping` had not stopped.
+        """
+        busy, device = self.sample >= 0, self.rows.device
+        losses = self.rows.new_zeros(len(self.rows))
+        if self.max_iter:
+            losses, row_grad = self.step(self.rows, rows_move=True)
+            self.stopping.update(losses)
             assert row_grad is not None
-            solver.advance(losses, row_grad, stopping.moving)
-            n_steps[busy] += 1
-        moving = True if stopping.moving is None else to_numpy(stopping.moving)
-        last = n_steps >= max_iter
-        if solver.done is not None and max_iter:
-            last = last | to_numpy(solver.done)
+            self.solver.advance(losses, row_grad, self.stopping.moving)
+            self.n_steps[busy] += 1
+        moving = np.ones_like(busy)
+        if self.stopping.moving is not None:
+            moving = to_numpy(self.stopping.moving)
+        last = self.n_steps >= self.max_iter
+        if self.solver.done is not None and self.max_iter:
+            last = last | to_numpy(self.solver.done)
+        stopped = busy & ~moving
         expired = busy & last & moving
-        done = np.flatnonzero(expired | busy & np.logical_not(moving))
-        if not len(done):
-            continue
-        if isinstance(solver, RowNewton) and expired.any() and max_iter:
-            solver.settle(step(rows, rows_move=False)[0], torch.from_numpy(expired).to(device))
-        stopping.n_expired += 0 if stopping.moving is None else int(expired.sum())
-        slots = _as_index(done, device)
-        yield sample[done], slots, losses[slots].mean().item()
-        sample[done] = -1
+        if isinstance(self.solver, RowNewton) and self.max_iter:
+            # the loss after a last step takes half of another one, or none where others go on
+            seen, unseen = self.waiting, expired & ~self.waiting
+            others = busy & ~(seen | unseen | stopped)
+            self.waiting = unseen & (others.any() and unseen.sum() < REFILL * len(busy))
+            settled = unseen & ~self.waiting
+            if settled.any():
+                found = self.step(self.rows, rows_move=False)[0]
+                self.solver.settle(found, torch.from_numpy(settled).to(device))
+            if seen.any():
+                self.solver.go_back(torch.from_numpy(seen).to(device))
+            expired = seen | settled
+        done = np.flatnonzero(expired | stopped)
+        loss = losses[_as_index(done, device)].mean().item() if len(done) else math.nan
+        return done, loss, 0 if self.stopping.moving is None else int(expired.sum())
+
+    def move(self, to: "_Slots") -> "_Slots":
+        """Take the rows that are busy to the first of other slots, and return these."""
+        busy = torch.from_numpy(self.sample >= 0)
+        for here, there in zip(self._state(), to._state(), strict=True):
+            there[: int(busy.sum())] = here[busy]
+        return to
+
+    def _state(self) -> list[torch.Tensor]:
+        """All that is known of a row; on the CPU."""
+        counted = [torch.from_numpy(x) for x in (self.sample, self.n_steps, self.waiting)]
+        parts = self.step.targets, self.step.scales, self.solver.state, self.stopping.state
+        return [self.rows, *counted, *chain.from_iterable(parts)]
 
 
 def _enter(views: Sequence[NDArray[Any]], step: Step, slots: slice | torch.Tensor) -> None:
@@ -302,6 +372,11 @@ class RowStopping:
         self.moving = None
         if tol is not None:
             self.moving = rows.new_zeros(len(rows), dtype=torch.bool)
+
+    @property
+    def state(self) -> list[torch.Tensor]:
+        """What is known of each row."""
+        return [self.best, self.n_stale, *([] if self.moving is None else [self.moving])]
 
     def restart(self, slots: torch.Tensor | slice, present: torch.Tensor) -> None:
         """Take new rows; those without any view have nowhere to go."""

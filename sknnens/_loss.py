@@ -65,6 +65,6 @@ def cosine_loss(
     if grad is not None:
         torch.mul(target, scale.mul_(weight).neg_()[..., None], out=grad)
         # the length is not differentiated where it is clamped
-        along = (weight * cosine).div_(clamped).div_(clamped).mul_(length > EPS)
+        along = (weight * cosine).div_(clamped).div_(clamped).masked_fill_(length <= EPS, 0)
         grad.addcmul_(output, along[..., None])
     return torch.addcmul(weight, weight, cosine, value=-1)

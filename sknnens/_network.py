@@ -163,11 +163,11 @@ class Pass:
         n_rows = rows.shape[0]
         for layer, parts in enumerate(self.layers):
             for part, buffer in zip(parts, self.activations[layer], strict=True):
-                out = _first_rows(buffer, n_rows)
+                out = first_rows(buffer, n_rows)
                 _products(self._inputs(layer, part), part.weight, out, part.bias)
                 if part.relu:
                     out.relu_()
-        return [_cast(_first_rows(x, n_rows), rows.dtype) for x in self.activations[-1]]
+        return [_cast(first_rows(x, n_rows), rows.dtype) for x in self.activations[-1]]
 
     def backward(
         self, output_grads: Sequence[torch.Tensor], *, rows_move: bool
@@ -193,9 +193,9 @@ class Pass:
             parts = self.layers[layer]
             for part, pull, active in zip(parts, pulls, self.activations[layer], strict=True):
                 if part.relu:
-                    active = _first_rows(active, n_rows)
+                    active = first_rows(active, n_rows)
                     torch.ops.aten.threshold_backward.grad_input(pull, active, 0, grad_input=pull)
-            below = _first_rows(self.pulls[layer - 1][0], n_rows) if layer > 0 else None
+            below = first_rows(self.pulls[layer - 1][0], n_rows) if layer > 0 else None
             # before the weights may change
             if below is not None:
                 for part, pull in zip(parts, pulls, strict=True):
@@ -234,7 +234,7 @@ class Pass:
         """Return what some views' layer takes in, shape (g, n, n_in)."""
         if layer == 0:
             return self.rows.expand(part.weight.shape[0], -1, -1)
-        below = _first_rows(self.activations[layer - 1][0], self.rows.shape[0])
+        below = first_rows(self.activations[layer - 1][0], self.rows.shape[0])
         return below if part.weight.shape[0] == below.shape[0] else below[part.views]
 
 
@@ -242,8 +242,8 @@ def _cast(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return x if x.dtype == dtype else x.to(dtype)
 
 
-def _first_rows(x: torch.Tensor, n_rows: int) -> torch.Tensor:
-    """Part of a buffer of shape (g, n, d); most often all of it."""
+def first_rows(x: torch.Tensor, n_rows: int) -> torch.Tensor:
+    """Part of a buffer of shape (g, n, ...); most often all of it."""
     return x if x.shape[1] == n_rows else x[:, :n_rows]
 
 

@@ -1,19 +1,20 @@
 """Adam, on the rows of the memory bank and on the networks, and Newton's steps of new rows."""
 
 import math
+from typing import Any
 
 import torch
-from torch.optim.adam import adam
 
 from sknnens._network import Linear, Networks
 
 BETAS = (0.9, 0.999)
 EPS = 1e-8
 FLUSH_STEPS = 100  # of Adam, after which a moment of 1e-19 is not subnormal yet
-SHORTER = 0.25  # times the length of a Newton step that raised the loss
+SHORTER = 0.5  # times the length of a Newton step that raised the loss
 REACH = 42.5  # steps of Adam of full size, in all coordinates, that Newton steps add up to at most
 LEAST_STEPS = 4  # of Newton for a row
-LARGE_GAIN = 0.05  # of a Newton step, relative to all that its row has gained; then there are more
+LARGE_GAIN = 0.1  # of a Newton step, relative to all that its row has gained; then there are more
+LARGE_GAIN_OF_FEW = 0.02  # the same where a row lacks views: it has further to go
 SMALLEST_BEND = 1e-4  # of the gradient along a step, relative to both lengths; less is rounding
 
 
@@ -67,7 +68,7 @@ class BankAdam:
         for whole, part in zip(self.state[1:], moments, strict=True):
             torch.index_select(whole, 0, index, out=part)
         done = torch.full((), self.count - 1, dtype=torch.float32, device=rows.device)
-        _adam([rows], [grad], [moments[0]], [moments[1]], [done], self.learning_rate)
+        _adam([rows], [grad], [moments[0]], [moments[1]], done, self.learning_rate)
         if self.non_negative:
             rows.clamp_min_(0)
         for whole, part in zip(self.state, parts, strict=True):
@@ -98,12 +99,17 @@ class RowAdam:
         self.count = rows.new_zeros(len(rows), 1)
         self.done = None
 
+    @property
+    def state(self) -> list[torch.Tensor]:
+        """What is known of each row, but where it is."""
+        return [self.first, self.second, self.count]
+
     def restart(self, slots: torch.Tensor | slice, scale: torch.Tensor | float = 1.0) -> None:
         """Forget the state of some rows, whose place has been taken by others.
 
         The scale of the curvature, which `RowNewton` asks for, does not matter here.
         """
-        for state in (self.first, self.second, self.count):
+        for state in self.state:
             state[slots] = 0
 
     def advance(
@@ -159,7 +165,8 @@ class RowNewton:
         Whether every step ends with the rows' negative entries set to 0.
     least_steps : int or inf, default=LEAST_STEPS
         After these, a row takes another one only if the last but one lowered its loss by more than
-        `LARGE_GAIN` of what all of them have.
+        `LARGE_GAIN` of what all of them have. Where views are missing that is
+        `LARGE_GAIN_OF_FEW`, and a step that was taken back is not the last one.
 
     Attributes
     ----------
@@ -180,16 +187,21 @@ class RowNewton:
         self.least_steps = least_steps
         self.radius = REACH * learning_rate * math.sqrt(rows.shape[1])
         self.non_negative = non_negative
-        self.start = torch.empty_like(rows)
-        self.kept = torch.empty_like(rows)  # the best place so far, its gradient and its loss
-        self.kept_grad = torch.empty_like(rows)
-        self.kept_loss = rows.new_empty(len(rows))
-        self.start_loss = rows.new_empty(len(rows))
-        self.count = rows.new_empty(len(rows), dtype=torch.int32)
-        self.scale = rows.new_empty(len(rows), 1)
-        self.length = rows.new_empty(len(rows), 1)
+        self.start = rows.clone()
+        self.kept = rows.clone()  # the best place so far, its gradient and its loss
+        self.kept_grad = torch.zeros_like(rows)
+        self.kept_loss = rows.new_full((len(rows),), math.inf)
+        self.start_loss = rows.new_zeros(len(rows))
+        self.count = rows.new_zeros(len(rows), dtype=torch.int32)
+        self.scale = rows.new_ones(len(rows), 1)
+        self.length = rows.new_ones(len(rows), 1)
         self.done = rows.new_zeros(len(rows), dtype=torch.bool)
-        self.restart(slice(None))
+
+    @property
+    def state(self) -> list[torch.Tensor]:
+        """What is known of each row, but where it is."""
+        places = [self.start, self.kept, self.kept_grad]
+        return [*places, self.kept_loss, self.start_loss, self.count, self.scale, self.length]
 
     def restart(self, slots: torch.Tensor | slice, scale: torch.Tensor | float = 1.0) -> None:
         """Forget the state of some rows, whose place has been taken by others.
@@ -227,17 +239,19 @@ class RowNewton:
         torch.where(self.count == 0, losses, self.start_loss, out=self.start_loss)
         gain, gains = self.kept_loss - losses, self.start_loss - losses
         self.count += 1
-        self.done = (self.count >= self.least_steps) & ~(gain > LARGE_GAIN * gains)
+        few = self.scale[:, 0] > 1  # views
+        gains *= torch.where(few, LARGE_GAIN_OF_FEW, LARGE_GAIN)
+        self.done = (self.count >= self.least_steps) & ~(gain > gains) & (better | ~few)
         torch.where(better[:, None], self.rows, self.kept, out=self.kept)
         torch.where(better, losses, self.kept_loss, out=self.kept_loss)
         torch.where(better[:, None], grad, self.kept_grad, out=self.kept_grad)
-        self.length = torch.where(better[:, None], 1, SHORTER * self.length)
+        self.length.mul_(SHORTER).masked_fill_(better[:, None], 1)
         move = self._move(step, turn)
         torch.addcmul(self.kept, move, self.length, value=-1, out=self.rows)
         if self.non_negative:
             self.rows.clamp_min_(0)
         travel = self.rows - self.start
-        nearer = (self.radius / _length(travel)).clamp_max_(1)
+        nearer = _length(travel).reciprocal_().mul_(self.radius).clamp_max_(1)
         torch.addcmul(self.start, travel, nearer, out=self.rows)
         if moving is not None:
             torch.where(moving[:, None], self.rows, self.kept, out=self.rows)
@@ -249,9 +263,10 @@ class RowNewton:
             free = (self.kept > 0) | (grad < 0)
             grad = torch.where(free, grad, 0)
         bend = _dot(step, turn)
-        bends = bend > SMALLEST_BEND * _length(step) * _length(turn)  # not where it is NaN
-        step, turn = torch.where(bends, step, 0), torch.where(bends, turn, 0)
-        inverse_bend = torch.where(bends, 1 / bend, 0)
+        flat = ~(bend > SMALLEST_BEND * _length(step) * _length(turn))  # also where it is NaN
+        for x in (step, turn):
+            x.masked_fill_(flat, 0)
+        inverse_bend = bend.reciprocal().masked_fill_(flat, 0)
         share = inverse_bend * _dot(step, grad)
         across = torch.addcmul(grad, share, turn, value=-1)
         move = torch.mm(across, self.inverse_curvature).mul_(self.scale)
@@ -268,8 +283,11 @@ class RowNewton:
         which : Tensor of bool of shape (n,)
             The rows.
         """
-        back = which & ~(losses < self.kept_loss)
-        torch.where(back[:, None], self.kept, self.rows, out=self.rows)
+        self.go_back(which & ~(losses < self.kept_loss))
+
+    def go_back(self, which: torch.Tensor) -> None:
+        """Take some rows to the best place so far."""
+        torch.where(which[:, None], self.kept, self.rows, out=self.rows)
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -307,13 +325,13 @@ class NetworkAdam:
         self.counts = [[0] * len(layer) for layer in networks.layers]
 
     @staticmethod
-    def _state(part: Linear) -> dict[str, list[torch.Tensor]]:
+    def _state(part: Linear) -> dict[str, Any]:
         params = [part.weight, part.bias]
         return {
             "params": params,
             "first": [torch.zeros_like(x) for x in params],
             "second": [torch.zeros_like(x) for x in params],
-            "done": [torch.zeros((), dtype=torch.float32, device=x.device) for x in params],
+            "done": torch.zeros((), dtype=torch.float32, device=part.weight.device),
         }
 
     def step(
@@ -366,23 +384,27 @@ def _adam(
     grads: list[torch.Tensor],
     first: list[torch.Tensor],
     second: list[torch.Tensor],
-    done: list[torch.Tensor],
+    done: torch.Tensor,
     learning_rate: float,
 ) -> None:
-    """One step of torch's own Adam, which changes all but the gradients in place."""
-    adam(
+    """One step of torch's own Adam, which changes all but the gradients in place.
+
+    ``torch.optim.adam.adam`` calls the same, but sorts the tensors first, at every step; with
+    narrow views that takes almost as long as the step.
+    """
+    done.add_(1)
+    torch._fused_adam_(
         params,
         grads,
         first,
         second,
-        max_exp_avg_sqs=[],
-        state_steps=done,
-        fused=True,
-        amsgrad=False,
+        [],
+        [done] * len(params),
+        lr=learning_rate,
         beta1=BETAS[0],
         beta2=BETAS[1],
-        lr=learning_rate,
         weight_decay=0.0,
+        amsgrad=False,
         eps=EPS,
         maximize=False,
     )

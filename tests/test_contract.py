@@ -112,7 +112,7 @@ def test_small_chunks_are_used_where_they_give_the_same(wide, monkeypatch, answe
     monkeypatch.setattr(_Arithmetic, "is_the_same", is_the_same)
     monkeypatch.setattr(sknnens._inference, "Step", counting)
     assert_array_equal(learner.transform([v[:17] for v in wide]), expected[:17])
-    assert asked == ([(64, 1024)] if answer else [(64, 1024), (256, 1024)])
+    assert asked == ([(64, 1024)] if answer else [(64, 1024), (256, 1024), (512, 1024)])
     assert sizes == ([64] if answer else [1024])
 
 

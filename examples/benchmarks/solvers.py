@@ -33,7 +33,7 @@ from sknnens._device import resolve_precision
 from sknnens._engine import Step
 from sknnens._estimator import CURVATURE_ROWS, N_STEPS
 from sknnens._loss import EPS, normalize_rows
-from sknnens._optim import SHORTER, RowAdam, RowNewton
+from sknnens._optim import RowAdam, RowNewton
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -62,6 +62,7 @@ NEIGHBOURS = (1, 5, 20)
 N_LABELS, N_DRAWS = 5, 40
 PAIRED = {"k5": "k = 5", "few_labels": f"{N_LABELS} labels"}
 MEMORY = 5  # pairs that L-BFGS keeps
+BACK = 0.25  # times the length of a step that was taken back, but for the package's
 RIDGE = 1e-2  # times the mean eigenvalue
 OWN_DAMPING = 0.03  # of a row's own matrix, times its mean curvature
 WIDEST_OWN, WIDEST_RIDGE = 128, 4096
@@ -254,7 +255,7 @@ def descend(
         tried = rows - move(rows, grad, length)
         found, turned = problem.gradient(tried) if left else (problem.loss(tried), grad)
         better = (found < losses)[:, None]
-        length = torch.where(better, 1, SHORTER * length)
+        length = torch.where(better, 1, BACK * length)
         rows, grad = torch.where(better, tried, rows), torch.where(better, turned, grad)
         losses = torch.minimum(losses, found)
     return rows
