@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial, reduce
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -106,7 +106,6 @@ def infer(
     width = max(size for layers in networks.weights for w in layers for size in w.shape)
     n_slots = chunk_rows(device, width)
     arithmetic = _Arithmetic(start, networks, view_weights, precision, make_solver)
-    is_the_same = cache(partial(arithmetic.is_the_same, many=n_slots))
     may_shrink = device.type == "cpu" and networks.n_components >= NARROWEST
 
     def make_slots(n_slots: int) -> _Slots:
@@ -115,18 +114,26 @@ def infer(
         stopping = RowStopping(rows, tol if max_iter else None, n_iter_no_change)
         return _Slots(step, make_solver(rows), stopping, start, max_iter)
 
-    def enough(n_rows: int, n_now: int) -> int:
+    same: dict[int, bool] = {}  # rows in chunks of so many come out the same; asked once a call
+
+    def enough(n_now: int, n_busy: int, n_left: int) -> int:
         """Slots for the last rows: no more than needed, if a row comes out the same."""
+        n_rows = n_busy + n_left
         if n_now <= SMALL_CHUNKS[0] or n_rows > n_slots // 2 or not may_shrink:
             return n_now
-        fewer = [n for n in SMALL_CHUNKS if n_rows <= n < n_now]
-        return next((n for n in fewer if is_the_same(n)), n_now)
+        for n in SMALL_CHUNKS:
+            if n_rows <= n < n_now:
+                if n not in same:
+                    same[n] = arithmetic.is_the_same(n, n_slots, at_once=n_busy == 0)
+                if same[n]:
+                    return n
+        return n_now
 
-    slots = make_slots(enough(len(views[0]), n_slots))
+    slots = make_slots(enough(n_slots, 0, len(views[0])))
     n_begun, n_unfinished = 0, 0
-    while n_rows := slots.n_busy + len(views[0]) - n_begun:
+    while slots.n_busy or n_begun < len(views[0]):
         n_now = len(slots.sample)
-        if (n_fewer := enough(n_rows, n_now)) < n_now:
+        if (n_fewer := enough(n_now, slots.n_busy, len(views[0]) - n_begun)) < n_now:
             slots = slots.move(make_slots(n_fewer))
         n_begun += slots.fill(views, n_begun)
         done, loss, n_expired = slots.advance()
@@ -200,15 +207,14 @@ class _Slots:
         step, slots = self.step, _as_index(free, self.rows.device)
         _enter([view[entering[0] : entering[-1] + 1] for view in views], step, slots)
         self.rows[slots] = self.start(step.targets, step.scales)[slots]
-        weights, present = step.view_weights, torch.stack(step.scales) != 0
-        # one after another: the order of a sum would depend on how many rows there are
-        weight = (weights[:, None] * present).cumsum(dim=0)[-1]
-        share = weight / weights.cumsum(dim=0)[-1]
+        present = torch.stack(step.scales) != 0  # (n_views, n_slots)
+        # one after another: the order of torch's sum would depend on how many rows there are
+        weight = reduce(torch.add, (step.view_weights[:, None] * present).unbind())
+        whole = reduce(torch.add, step.view_weights.unbind())
         # the loss of few views bends less
-        scale = torch.where(share > 0, 1 / share, 1)[:, None]
-        self.solver.restart(slots, scale[slots])
-        weight = weight[slots]
-        self.stopping.restart(slots, weight > 0)
+        scale = torch.where(weight > 0, whole / weight, 1)[slots, None]
+        self.solver.restart(slots, scale, ~present.all(dim=0)[slots])
+        self.stopping.restart(slots, weight[slots] > 0)
         return len(free)
 
     def advance(self) -> tuple[NDArray[np.intp], float, int]:
@@ -223,37 +229,45 @@ class _Slots:
         n_expired : int
             How many of them `stopping` had not stopped.
         """
-        busy, device = self.sample >= 0, self.rows.device
-        losses = self.rows.new_zeros(len(self.rows))
-        if self.max_iter:
-            losses, row_grad = self.step(self.rows, rows_move=True)
-            self.stopping.update(losses)
-            assert row_grad is not None
-            self.solver.advance(losses, row_grad, self.stopping.moving)
-            self.n_steps[busy] += 1
-        moving = np.ones_like(busy)
+        busy = self.sample >= 0
+        if not self.max_iter:
+            return np.flatnonzero(busy), 0.0, 0
+        losses, row_grad = self.step(self.rows, rows_move=True)
+        self.stopping.update(losses)
+        assert row_grad is not None
+        self.solver.advance(losses, row_grad, self.stopping.moving)
+        self.n_steps[busy] += 1
+        last, moving = self.n_steps >= self.max_iter, np.ones_like(busy)
+        if self.solver.done is not None:
+            last |= to_numpy(self.solver.done)
         if self.stopping.moving is not None:
             moving = to_numpy(self.stopping.moving)
-        last = self.n_steps >= self.max_iter
-        if self.solver.done is not None and self.max_iter:
-            last = last | to_numpy(self.solver.done)
-        stopped = busy & ~moving
-        expired = busy & last & moving
-        if isinstance(self.solver, RowNewton) and self.max_iter:
-            # the loss after a last step takes half of another one, or none where others go on
-            seen, unseen = self.waiting, expired & ~self.waiting
-            others = busy & ~(seen | unseen | stopped)
-            self.waiting = unseen & (others.any() and unseen.sum() < REFILL * len(busy))
-            settled = unseen & ~self.waiting
-            if settled.any():
-                found = self.step(self.rows, rows_move=False)[0]
-                self.solver.settle(found, torch.from_numpy(settled).to(device))
-            if seen.any():
-                self.solver.go_back(torch.from_numpy(seen).to(device))
-            expired = seen | settled
+        expired, stopped = busy & last & moving, busy & ~moving
+        if isinstance(self.solver, RowNewton):
+            expired = self._settle(self.solver, expired, busy & ~stopped)
         done = np.flatnonzero(expired | stopped)
-        loss = losses[_as_index(done, device)].mean().item() if len(done) else math.nan
+        loss = losses[_as_index(done, losses.device)].mean().item() if len(done) else math.nan
         return done, loss, 0 if self.stopping.moving is None else int(expired.sum())
+
+    def _settle(
+        self, solver: RowNewton, expired: NDArray[np.bool_], busy: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Take back last steps that raised a loss; return which rows that was done for.
+
+        Their loss takes half of another step. Few rows wait for the next step of the others, which
+        has it as well.
+        """
+        seen, unseen = self.waiting, expired & ~self.waiting
+        others = busy & ~(seen | unseen)
+        wait = bool(others.any()) and unseen.sum() < REFILL * len(busy)
+        self.waiting = unseen & wait
+        if seen.any():
+            solver.go_back(torch.from_numpy(seen).to(self.rows.device))
+        if wait or not unseen.any():
+            return seen
+        losses, _ = self.step(self.rows, rows_move=False)
+        solver.settle(losses, torch.from_numpy(unseen).to(losses.device))
+        return seen | unseen
 
     def move(self, to: "_Slots") -> "_Slots":
         """Take the rows that are busy to the first of other slots, and return these."""
@@ -300,9 +314,14 @@ class _Arithmetic:
     make_solver: partial[RowAdam] | partial[RowNewton]
 
     known: ClassVar[dict[Any, bool]] = {}
+    wanted: ClassVar[set[Any]] = set()
 
-    def is_the_same(self, few: int, many: int) -> bool:
-        """Whether rows come out the same in chunks of both sizes."""
+    def is_the_same(self, few: int, many: int, at_once: bool) -> bool:
+        """Whether rows come out the same in chunks of both sizes.
+
+        It takes about as long as all steps of a chunk to try this out. Where it is not needed
+        `at_once` that is left for the next time that somebody asks, and the answer is no.
+        """
         key = (
             tuple(tuple(w.shape for w in layers) for layers in self.networks.weights),
             tuple(self.networks.relu_output),
@@ -312,6 +331,9 @@ class _Arithmetic:
             torch.get_num_threads(),
             (few, many),
         )
+        if key not in self.known and not at_once and key not in self.wanted:
+            self.wanted.add(key)
+            return False
         if key not in self.known:
             rng = np.random.RandomState(0)
             views = [rng.standard_normal((many, w[-1].shape[1])) for w in self.networks.weights]
@@ -325,21 +347,19 @@ class _Arithmetic:
         return self.known[key]
 
     def __call__(self, views: Sequence[NDArray[Any]], noise: NDArray[Any]) -> torch.Tensor:
-        """Calculate all that a step needs at the start of some rows and off it, and take some."""
+        """Take two steps of some rows, from off their start."""
         step = Step(self.networks, len(noise), self.view_weights, self.precision)
         _enter(views, step, slice(None))
-        rows = self.start(step.targets, step.scales)
-        found = [rows]
-        for place in (rows, rows + torch.from_numpy(noise).to(rows)):
-            losses, grad = step(place, rows_move=True)
+        start = self.start(step.targets, step.scales)
+        rows = start + torch.from_numpy(noise).to(start)
+        solver = self.make_solver(rows, learning_rate=1e-3)  # a user's may overflow
+        found = [start]
+        for _ in range(2):
+            losses, grad = step(rows, rows_move=True)
             assert grad is not None
             found += [losses[:, None], grad.clone()]
-        solver = self.make_solver(rows.clone(), learning_rate=1e-3)  # a user's may overflow
-        for _ in range(2):
-            losses, grad = step(solver.rows, rows_move=True)
-            assert grad is not None
             solver.advance(losses, grad, None)
-            found.append(solver.rows.clone())
+            found.append(rows.clone())
         return torch.cat(found, dim=1)
 
 
@@ -357,8 +377,6 @@ class RowStopping:
 
     Attributes
     ----------
-    n_expired : int
-        Rows that were still moving when they had taken all their steps.
     moving : Tensor of shape (n,) or None
         False for rows that have stopped; None where none ever does.
     """
@@ -366,7 +384,6 @@ class RowStopping:
     def __init__(self, rows: torch.Tensor, tol: float | None, n_iter_no_change: float):
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
-        self.n_expired = 0
         self.best = rows.new_full((len(rows),), math.inf)
         self.n_stale = rows.new_zeros(len(rows), dtype=torch.int32)
         self.moving = None

@@ -67,7 +67,7 @@ class BankAdam:
         rows, *moments = parts = [buffer[: index.shape[0]] for buffer in self._buffers]
         for whole, part in zip(self.state[1:], moments, strict=True):
             torch.index_select(whole, 0, index, out=part)
-        done = torch.full((), self.count - 1, dtype=torch.float32, device=rows.device)
+        done = torch.full((), self.count, dtype=torch.float32, device=rows.device)
         _adam([rows], [grad], [moments[0]], [moments[1]], done, self.learning_rate)
         if self.non_negative:
             rows.clamp_min_(0)
@@ -104,10 +104,15 @@ class RowAdam:
         """What is known of each row, but where it is."""
         return [self.first, self.second, self.count]
 
-    def restart(self, slots: torch.Tensor | slice, scale: torch.Tensor | float = 1.0) -> None:
+    def restart(
+        self,
+        slots: torch.Tensor | slice,
+        scale: torch.Tensor | float = 1.0,
+        few: torch.Tensor | bool = False,
+    ) -> None:
         """Forget the state of some rows, whose place has been taken by others.
 
-        The scale of the curvature, which `RowNewton` asks for, does not matter here.
+        The rest is what `RowNewton` asks for, and does not matter here.
         """
         for state in self.state:
             state[slots] = 0
@@ -166,7 +171,7 @@ class RowNewton:
     least_steps : int or inf, default=LEAST_STEPS
         After these, a row takes another one only if the last but one lowered its loss by more than
         `LARGE_GAIN` of what all of them have. Where views are missing that is
-        `LARGE_GAIN_OF_FEW`, and a step that was taken back is not the last one.
+        `LARGE_GAIN_OF_FEW`, and one that was taken back is followed by another.
 
     Attributes
     ----------
@@ -195,15 +200,22 @@ class RowNewton:
         self.count = rows.new_zeros(len(rows), dtype=torch.int32)
         self.scale = rows.new_ones(len(rows), 1)
         self.length = rows.new_ones(len(rows), 1)
+        self.few = rows.new_zeros(len(rows), dtype=torch.bool)
         self.done = rows.new_zeros(len(rows), dtype=torch.bool)
 
     @property
     def state(self) -> list[torch.Tensor]:
         """What is known of each row, but where it is."""
         places = [self.start, self.kept, self.kept_grad]
-        return [*places, self.kept_loss, self.start_loss, self.count, self.scale, self.length]
+        numbers = [self.kept_loss, self.start_loss, self.count, self.scale, self.length]
+        return [*places, *numbers, self.few]
 
-    def restart(self, slots: torch.Tensor | slice, scale: torch.Tensor | float = 1.0) -> None:
+    def restart(
+        self,
+        slots: torch.Tensor | slice,
+        scale: torch.Tensor | float = 1.0,
+        few: torch.Tensor | bool = False,
+    ) -> None:
         """Forget the state of some rows, whose place has been taken by others.
 
         Parameters
@@ -212,11 +224,14 @@ class RowNewton:
             Which rows.
         scale : Tensor of shape (len(slots), 1) or float, default=1
             Times `inverse_curvature` is theirs.
+        few : Tensor of bool of shape (len(slots),) or bool, default=False
+            Whether they lack views.
         """
         self.kept_loss[slots] = math.inf
         self.start[slots] = self.kept[slots] = self.rows[slots]
         self.kept_grad[slots] = 0
         self.scale[slots] = scale
+        self.few[slots] = few
         self.length[slots] = 1
         self.count[slots] = 0
 
@@ -239,13 +254,13 @@ class RowNewton:
         torch.where(self.count == 0, losses, self.start_loss, out=self.start_loss)
         gain, gains = self.kept_loss - losses, self.start_loss - losses
         self.count += 1
-        few = self.scale[:, 0] > 1  # views
-        gains *= torch.where(few, LARGE_GAIN_OF_FEW, LARGE_GAIN)
-        self.done = (self.count >= self.least_steps) & ~(gain > gains) & (better | ~few)
+        self.length.mul_(SHORTER).masked_fill_(better[:, None], 1)
+        large = torch.where(self.few, LARGE_GAIN_OF_FEW * gains, LARGE_GAIN * gains)
+        goes_on = (gain > large) | self.few & ~better & (self.length[:, 0] > SHORTER**2)
+        self.done = (self.count >= self.least_steps) & ~goes_on
         torch.where(better[:, None], self.rows, self.kept, out=self.kept)
         torch.where(better, losses, self.kept_loss, out=self.kept_loss)
         torch.where(better[:, None], grad, self.kept_grad, out=self.kept_grad)
-        self.length.mul_(SHORTER).masked_fill_(better[:, None], 1)
         move = self._move(step, turn)
         torch.addcmul(self.kept, move, self.length, value=-1, out=self.rows)
         if self.non_negative:
@@ -356,13 +371,14 @@ class NetworkAdam:
         state = self.states[layer][part]
         if self.alpha:
             weight_grad.add_(state["params"][0], alpha=self.alpha * n_rows)
+        state["done"].add_(1)
         _adam(**state, grads=[weight_grad, bias_grad], learning_rate=self.learning_rate)
         self.counts[layer][part] += 1
         if self.counts[layer][part] % FLUSH_STEPS == 0:
             self._flush(state)
 
     @staticmethod
-    def _flush(state: dict[str, list[torch.Tensor]]) -> None:
+    def _flush(state: dict[str, Any]) -> None:
         """Set numbers to 0 that are too small to matter, and that the CPU is slow with.
 
         Weights of units that are never active decay for ever under an L2 penalty, and so do the
@@ -392,7 +408,6 @@ def _adam(
     ``torch.optim.adam.adam`` calls the same, but sorts the tensors first, at every step; with
     narrow views that takes almost as long as the step.
     """
-    done.add_(1)
     torch._fused_adam_(
         params,
         grads,

@@ -99,7 +99,7 @@ def wide():
 def test_small_chunks_are_used_where_they_give_the_same(wide, monkeypatch, answer):
     asked, sizes = [], []
 
-    def is_the_same(self, few, many):
+    def is_the_same(self, few, many, at_once):
         asked.append((few, many))
         return answer
 
@@ -114,6 +114,29 @@ def test_small_chunks_are_used_where_they_give_the_same(wide, monkeypatch, answe
     assert_array_equal(learner.transform([v[:17] for v in wide]), expected[:17])
     assert asked == ([(64, 1024)] if answer else [(64, 1024), (256, 1024), (512, 1024)])
     assert sizes == ([64] if answer else [1024])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_last_rows_are_taken_to_fewer_slots(monkeypatch):
+    """From the second call on: it takes a while to find out whether they come out the same."""
+    views, sizes = make_views(600, (20, 20)), []
+
+    def counting(networks, n_rows, *args):
+        sizes.append(n_rows)
+        return Step(networks, n_rows, *args)
+
+    learner = small(device="cpu", transform_tol=1e-5, n_iter_no_change=1).fit(views)
+    monkeypatch.setattr(_Arithmetic, "known", {})
+    monkeypatch.setattr(_Arithmetic, "wanted", set())
+    monkeypatch.setattr(_Arithmetic, "__call__", lambda self, views, noise: torch.ones(len(noise)))
+    monkeypatch.setattr(sknnens._inference, "Step", counting)
+    expected = learner.transform(views)
+    assert sizes == [1024]
+    found = learner.transform(views)
+    assert sizes[1] == 1024
+    assert len(sizes) > 2
+    assert sizes[1:] == sorted(sizes[1:], reverse=True)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_whether_small_chunks_give_the_same_is_tried_out(wide, monkeypatch):

@@ -203,7 +203,8 @@ def newton(
     solver = RowNewton(rows, problem.inverse(damping), reach, non_negative=False)
     weights = problem.step.view_weights
     here = (weights[:, None] * problem.present).sum(dim=0)
-    solver.scale[:, 0] = torch.where(here > 0, weights.sum() / here, 1)
+    scale = torch.where(here > 0, weights.sum() / here, 1)
+    solver.restart(slice(None), scale[:, None], ~problem.present.all(dim=0))
     found = rows.clone()
     going = torch.ones(len(rows), dtype=torch.bool)
     before = problem.evaluations
