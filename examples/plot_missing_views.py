@@ -31,15 +31,17 @@ K = 5
 def methods(sizes, seed):
     """Every method by name; all take rows with gaps."""
     params = {"missing_views": "mask", "random_state": seed}
-    whitened = {"init": "whiten", "representation_learning_rate": 3e-3}
+    as_in_the_paper = {"init": "average", "view_weights": None, "transform_solver": "adam"}
+    whitened = {"init": "whiten", "view_weights": None, "representation_learning_rate": 3e-3}
     return {
         "mean put in, concatenation": Concatenation(sizes, missing_views="mask"),
         "average of what is there": Average(sizes, missing_views="mask"),
         "mean put in, half-whitened PCA": ConcatenationPCA(sizes, **params),
         "mean put in, GCCA": GCCA(sizes, missing_views="mask"),
         "learner, as in the paper": EnsembleRepresentationLearner(
-            sizes, transform_solver="adam", **params
+            sizes, **params, **as_in_the_paper
         ),
+        "learner": EnsembleRepresentationLearner(sizes, **params),
         "learner, whitened start": EnsembleRepresentationLearner(sizes, **params, **whitened),
     }
 

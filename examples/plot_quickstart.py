@@ -25,10 +25,8 @@ ENSEMBLES = {
     "Barlow Twins": ["barlow_twins"],
 }
 NEIGHBOURS = (1, 5, 20)
-LEARNERS = {
-    "learner, as in the paper": {"transform_solver": "adam"},
-    "learner, whitened start": {"init": "whiten", "representation_learning_rate": 3e-3},
-}
+PAPER = {"init": "average", "view_weights": None, "transform_solver": "adam"}
+LEARNERS = {"learner, as in the paper": PAPER, "learner": {}}
 
 
 def methods(data, seeds):

@@ -407,15 +407,16 @@ def _complete(methods: Mapping[str, Any] | None, baseline: str, data: _Data) -> 
 
 
 def _default_methods(data: _Data) -> dict[str, Any]:
-    names, sizes = list(data.views), list(data.views.values())
-    fusions: dict[str, Any] = {"average": Average()} if len(set(sizes)) == 1 else {}
+    names = list(data.views)
+    alike = len(set(data.views.values())) == 1
+    fusions: dict[str, Any] = {"average": Average()} if alike else {}
     fusions |= {
         "concatenation": Concatenation(),
         "PCA, half-whitened": ConcatenationPCA(),
         "GCCA": GCCA(),
         "learner": EnsembleRepresentationLearner(),
-        "learner, whitened start": EnsembleRepresentationLearner(
-            init="whiten", representation_learning_rate=3e-3
+        "learner, as in the paper": EnsembleRepresentationLearner(
+            init="average" if alike else "pca", view_weights=None, transform_solver="adam"
         ),
     }
     single = {

@@ -4,24 +4,34 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import normalize
 
 from sknnens._views import column_slices
+from sknnens._weighing import exp_entropy
 
 # Components are whitened down to this size, relative to the largest; what is smaller is rounding.
 SMALLEST_WHITENED = 1e-5
+WHITEN_EXPONENT = 0.5  # of init="whiten", and the most that init="auto" takes
+EFFECTIVE_RANK = 64  # that init="auto" whitens up to
+N_NEIGHBORS = 10  # that init="auto" looks at
+NEIGHBOR_SHARE = 1.0  # of the variance of the other map, in the sum of the two
+NEIGHBOR_RIDGE = 0.3  # times the mean eigenvalue of the covariance of their differences
 
 
-def choose_init(
+def choose_start_width(
     init: str, n_components: int | None, n_samples: int, sizes: Sequence[int]
-) -> tuple[str, int]:
-    """Resolve the parameters `init` and `n_components`.
+) -> int:
+    """Resolve the parameter `n_components` for a start from views of these widths.
 
     Parameters
     ----------
     init : {"auto", "average", "pca", "whiten"}
-        As given by the user.
+        The start.
     n_components : int or None
         As given by the user.
     n_samples : int
@@ -31,7 +41,6 @@ def choose_init(
 
     Returns
     -------
-    init : {"average", "pca", "whiten"}
     n_components : int
 
     Raises
@@ -40,8 +49,6 @@ def choose_init(
         If the two do not go together, or not with the views.
     """
     common = sizes[0] if len(set(sizes)) == 1 else None
-    if init == "auto":
-        init = "average" if common and n_components in (None, common) else "pca"
     if init == "average":
         if common is None:
             raise ValueError(
@@ -53,8 +60,8 @@ def choose_init(
                 f"init='average' needs n_components={common}, the width of the views, or "
                 f"None, got {n_components}. Allowed here are 'pca', 'whiten' and 'auto'."
             )
-        return init, common
-    return init, choose_width(n_components, n_samples, sizes)
+        return common
+    return choose_width(n_components, n_samples, sizes)
 
 
 def choose_width(n_components: int | None, n_samples: int, sizes: Sequence[int]) -> int:
@@ -75,6 +82,8 @@ def mean_columns(
 ) -> NDArray[np.float64]:
     """Mean of each column of the weighted views side by side, over the rows that are there.
 
+    Where there are none, it is 0.
+
     Parameters
     ----------
     units : sequence of ndarray of shape (n_samples, n_features_v)
@@ -89,7 +98,7 @@ def mean_columns(
     means : ndarray of shape (n_features,)
     """
     means = [
-        w * x.mean(axis=0, where=here[:, None], dtype=np.float64)
+        w * x.sum(axis=0, where=here[:, None], dtype=np.float64) / max(here.sum(), 1)
         for x, w, here in zip(units, view_weights, present.T, strict=True)
     ]
     return np.concatenate(means)
@@ -151,7 +160,138 @@ def fit_projection(
     pca = PCA(n_components, random_state=random_state).fit(stacked)
     components = pca.components_
     if whiten_exponent:
-        size = pca.singular_values_ / max(pca.singular_values_[0], np.finfo(np.float64).tiny)
+        size = _relative(pca.singular_values_)
         scale = np.where(size > SMALLEST_WHITENED, size, np.inf) ** -whiten_exponent
         components = components * scale[:, None]
     return pca.mean_, components
+
+
+def fit_neighbor_projection(
+    stacked: NDArray[Any],
+    n_components: int,
+    width: int,
+    random_state: Any,
+    *,
+    complete: float = 1.0,
+) -> tuple[NDArray[Any], NDArray[Any], float]:
+    """Projection whose inner products are those of two maps.
+
+    The one whitens principal components as far as `choose_exponent` says. The other, of the same
+    variance where samples are complete, is that of `correlate_neighbors`, for neighbours by the
+    cosine under the first.
+
+    Parameters
+    ----------
+    stacked : ndarray of shape (n_samples, n_features)
+        The weighted, normalised views side by side, in float64.
+    n_components : int
+        Width of the result: the leading principal components of both maps together.
+    width : int
+        Number of principal components that the maps are found in; more where `n_components` is.
+    random_state : int, RandomState instance or None
+        For scikit-learn's randomised solver, which large matrices get.
+    complete : float, default=1
+        Share of the samples that have every view. The others are neighbours because of what
+        they lack, so that the second map has this share of its variance.
+
+    Returns
+    -------
+    mean : ndarray of shape (n_features,)
+    components : ndarray of shape (n_components, n_features)
+        Those beyond the rank of `stacked` are zero.
+    whiten_exponent : float
+        Of the first map.
+    """
+    pca = PCA(max(width, n_components), random_state=random_state).fit(stacked)
+    components = np.zeros((n_components, stacked.shape[1]))
+    size = _relative(pca.singular_values_)
+    kept = size > SMALLEST_WHITENED
+    if not kept.any():
+        return pca.mean_, components, 0.0
+    axes, size, variances = pca.components_[kept], size[kept], pca.explained_variance_[kept]
+    exponent = choose_exponent(size)
+    whitened = size**-exponent
+    rows = (stacked - pca.mean_) @ axes.T
+    near = NearestNeighbors(n_neighbors=min(N_NEIGHBORS, len(rows) - 1), algorithm="brute")
+    graph = near.fit(normalize(rows * whitened)).kneighbors_graph()
+    # the products of a map with itself; after it rows have the variance 1
+    metric = np.diag(whitened**2) / (whitened**2 @ variances)
+    other = correlate_neighbors(rows, variances, graph)
+    spread = (other**2).sum(axis=1) @ variances
+    if spread > 0:
+        metric += NEIGHBOR_SHARE * complete * other @ other.T / spread
+    # a root of it whose columns are in the order of their variance
+    deviations = np.sqrt(variances)
+    values, vectors = np.linalg.eigh(deviations[:, None] * metric * deviations)
+    values, vectors = values[: -n_components - 1 : -1], vectors[:, : -n_components - 1 : -1]
+    scale = np.where(values > 0, values, np.inf) ** -0.5
+    components[: len(values)] = (metric @ (deviations[:, None] * vectors * scale)).T @ axes
+    return pca.mean_, components, exponent
+
+
+def choose_exponent(sizes: NDArray[Any]) -> float:
+    """Whiten no further than to an effective rank of 64, and at most half-way.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (n_components,)
+        Singular values, all positive.
+
+    Returns
+    -------
+    exponent : float
+        0 where the components have that rank as they are.
+    """
+
+    def excess(exponent: float) -> float:
+        return float(np.log(exp_entropy(sizes ** (2 * (1 - exponent))) / EFFECTIVE_RANK))
+
+    if excess(0) >= 0:
+        return 0.0
+    if excess(WHITEN_EXPONENT) <= 0:
+        return WHITEN_EXPONENT
+    return float(brentq(excess, 0, WHITEN_EXPONENT))
+
+
+def correlate_neighbors(
+    rows: NDArray[Any], variances: NDArray[Any], graph: scipy.sparse.csr_matrix
+) -> NDArray[Any]:
+    """Discriminant analysis with each sample's neighbours for its class.
+
+    The differences of neighbours are whitened, as linear discriminant analysis does with those of
+    one class; then each principal axis is multiplied with the correlation of neighbours along it.
+    What tells one neighbourhood from another stays, and what varies within them is made small.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_samples, d)
+        Uncorrelated, around 0.
+    variances : ndarray of shape (d,)
+        Of their columns.
+    graph : sparse matrix of shape (n_samples, n_samples)
+        1 for each neighbour of a row, all rows with as many.
+
+    Returns
+    -------
+    weights : ndarray of shape (d, d)
+        What rows are to be multiplied with; zero where neighbours do not differ.
+    """
+    graph = graph / graph[0].sum()
+    degree = 1 + np.asarray(graph.sum(axis=0)).ravel()
+    across = rows.T @ (graph @ rows)
+    within = (rows.T @ (degree[:, None] * rows) - across - across.T) / len(rows)
+    values, vectors = np.linalg.eigh(within)
+    if (mean := values.mean()) <= 0:
+        return np.zeros_like(within)
+    whiten = vectors * (values.clip(0) / mean + NEIGHBOR_RIDGE) ** -0.5 @ vectors.T
+    values, vectors = np.linalg.eigh(whiten * variances @ whiten)
+    weights: NDArray[Any] = whiten @ vectors
+    differences = np.einsum("ij,ij->j", weights, within @ weights)
+    weights *= (1 - differences / (2 * values.clip(np.finfo(float).tiny))).clip(0, 1)
+    return weights
+
+
+def _relative(sizes: NDArray[Any]) -> NDArray[Any]:
+    """Singular values as a share of the largest."""
+    shares: NDArray[Any] = sizes / max(sizes[0], np.finfo(np.float64).tiny)
+    return shares

@@ -127,6 +127,8 @@ def is_carried(tool, name):
     """Whether scikit-learn hands the form on as it is, or as something of the same meaning."""
     if tool is use_permutation_importance:  # it permutes columns of the frame, whatever they are
         return name in ("stacked", "stacked, pandas")
+    if tool is use_bagging and name == "stacked, pandas nullable":
+        return False  # it makes an array of objects of it, which are then float64
     return tool is not use_bagging or name not in NEED_NAMES | MIXED_UP | {"MultiIndex"}
 
 

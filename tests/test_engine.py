@@ -305,6 +305,7 @@ def test_the_paper_s_finding_on_one_view():
     losses = {}
     for name, warmup in [("frozen", 1.0), ("moving", 0.5)]:
         learner = EnsembleRepresentationLearner(
+            init="average",
             max_iter=40,
             warmup=warmup,
             learning_rate=3e-3,
@@ -323,12 +324,13 @@ def test_the_published_weights_give_the_published_loss():
         n_layers=3, output_activation="relu", max_iter=5, learning_rate=1e-12, random_state=0
     ).fit(views)  # steps so small that the last epoch's loss is that of the end
     total = 0
-    for view, weights, biases in zip(views, model.coefs_, model.intercepts_, strict=True):
+    parts = zip(views, model.view_weights_, model.coefs_, model.intercepts_, strict=True)
+    for view, view_weight, weights, biases in parts:
         x = model.embedding_
         for w, b in zip(weights, biases, strict=True):
             x = np.maximum(x @ w + b, 0)
         cosine = (x * view).sum(1) / np.linalg.norm(x, axis=1) / np.linalg.norm(view, axis=1)
-        total += (1 - cosine).mean()
+        total += view_weight * (1 - cosine).mean()
     assert total == pytest.approx(model.loss_, abs=1e-6)
 
 

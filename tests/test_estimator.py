@@ -170,7 +170,10 @@ def test_warm_start_on_other_rows_keeps_networks_and_projection(views):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"n_layers": 3}, "n_layers or hidden_size changed"), ({"init": "pca"}, "init='pca' was 'av")],
+    [
+        ({"n_layers": 3}, "n_layers or hidden_size changed"),
+        ({"init": "pca"}, "init='pca' was 'auto'"),
+    ],
 )
 def test_warm_start_needs_the_same_shapes(views, change, message):
     model = learner(warm_start=True).fit(views).set_params(**change)
@@ -193,8 +196,10 @@ def test_records(views):
     assert [[w.shape for w in layers] for layers in fitted.coefs_] == [[(6, 6), (6, 6)]] * 3
     assert [[b.shape for b in layers] for layers in fitted.intercepts_] == [[(6,), (6,)]] * 3
     assert fitted.embedding_.shape == (60, 6)
-    assert fitted.init_ == "average"
-    assert fitted.init_components_ is None
+    assert fitted.init_ == "auto"
+    assert fitted.init_components_.shape == (6, 18)
+    assert fitted.init_mean_.shape == (18,)
+    assert 0 <= fitted.whiten_exponent_ <= 0.5
     assert fitted.n_features_in_ == 18
 
 
@@ -209,18 +214,21 @@ def test_auto_activation_follows_each_view(views):
 @pytest.mark.parametrize(
     ("sizes", "params", "expected"),
     [
-        ((6, 6), {}, ("average", 6)),
-        ((6, 6), {"n_components": 6}, ("average", 6)),
-        ((6, 6), {"n_components": 3}, ("pca", 3)),
-        ((6, 4), {}, ("pca", 6)),
-        ((70, 4), {}, ("pca", 60)),  # no more components than samples
-        ((6, 4), {"n_components": 10}, ("pca", 10)),
-        ((6, 4), {"init": "whiten"}, ("whiten", 6)),
+        ((6, 6), {}, 6),
+        ((6, 6), {"init": "average"}, 6),
+        ((6, 6), {"init": "average", "n_components": 6}, 6),
+        ((6, 6), {"n_components": 3}, 3),
+        ((6, 4), {}, 6),
+        ((70, 4), {}, 60),  # no more components than samples
+        ((6, 4), {"n_components": 10}, 10),
+        ((6, 4), {"init": "whiten"}, 6),
     ],
 )
-def test_choice_of_the_start(sizes, params, expected):
+def test_width_of_the_start(sizes, params, expected):
     fitted = learner(**params).fit(make_views(60, sizes))
-    assert (fitted.init_, fitted.embedding_.shape[1]) == expected
+    assert fitted.embedding_.shape[1] == expected
+    assert (fitted.init_components_ is None) == (fitted.init_ == "average")
+    assert (fitted.whiten_exponent_ is None) == (fitted.init_ == "average")
 
 
 def test_whitened_components_are_divided_by_the_root_of_their_size():
@@ -384,8 +392,7 @@ def test_learned_neighbours_beat_each_view_and_their_average():
 def test_gain_on_the_shipped_features(models):
     """The README's table at k = 5; the seeds' standard deviation there is at most 0.3 points."""
     data = load_fashion_mnist_features(models)
-    params = {"init": "whiten", "representation_learning_rate": 3e-3, "random_state": 0}
-    model = EnsembleRepresentationLearner(data.view_sizes, **params)
+    model = EnsembleRepresentationLearner(data.view_sizes, random_state=0)
 
     def accuracy(train, test):
         knn = KNeighborsClassifier(5, metric="cosine")
@@ -396,6 +403,6 @@ def test_gain_on_the_shipped_features(models):
     train, test = (
         [normalize(x) for x in np.split(X, stops, axis=1)] for X in (data.X_train, data.X_test)
     )
-    # the smallest gain in the table is 1.4 points
-    assert learned > accuracy(sum(train), sum(test)) + 0.008
-    assert learned > accuracy(np.hstack(train), np.hstack(test)) + 0.008
+    # the smallest gain in the table is 1.0 points
+    assert learned > accuracy(sum(train), sum(test)) + 0.005
+    assert learned > accuracy(np.hstack(train), np.hstack(test)) + 0.005

@@ -95,7 +95,7 @@ def test_missing_views(tmp_path, monkeypatch):
 
     monkeypatch.setattr(example, "methods", quick)
     table = example.compare(shares=(0.0, 0.5), n_train=1000)
-    assert len(table) == 12
+    assert len(table) == 14
     assert table["accuracy"].between(50, 95).all()
     assert (table.query("missing == 0")["accuracy"].to_numpy() > 70).all()
     assert "| 50% missing |" in example.to_markdown(table)
@@ -110,3 +110,17 @@ def test_memory_of_stacking(tmp_path):
     report = benchmark.measure(tmp_path, 0.4, "float32")
     assert report["shape"] == [46603, 2304]
     assert report["peak_mb"] - report["import_mb"] < 60  # some chunks of 8 MiB; that is 430 MB
+
+
+def test_tuned(tmp_path, monkeypatch):
+    example = load("plot_tuned.py")
+    monkeypatch.setattr(example, "MODELS", ["simclr_0", "rotnet"])
+    monkeypatch.setattr(example, "NEIGHBOURS", [1, 5])
+    table = example.compare(n_train=300, max_iter=1)
+    assert table["representation"].tolist() == ["concatenation", "PCA", "GCCA", "learner"]
+    assert table[["default", "tuned"]].to_numpy().min() > 60
+    # every grid was searched, with the number of neighbours
+    for row, grid in zip(table["chosen"], example.contenders([128, 128]).values(), strict=True):
+        assert {part.split("=")[0] for part in row.split(", ")} == {*grid[1], "n_neighbors"}
+    example.plot(table).savefig(tmp_path / "tuned.png")
+    assert (tmp_path / "tuned.png").stat().st_size > 1000

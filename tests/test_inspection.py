@@ -59,7 +59,9 @@ def _close_figures():
 
 @pytest.fixture(scope="module")
 def learner():
-    return EnsembleRepresentationLearner(max_iter=3, random_state=0).fit(make_views())
+    return EnsembleRepresentationLearner(init="average", max_iter=3, random_state=0).fit(
+        make_views()
+    )
 
 
 @pytest.fixture
@@ -477,7 +479,7 @@ def test_default_methods():
     a, b, c = make_views(90, (6, 6, 4))
     fast = {"cv": [(np.arange(60), np.arange(60, 90))], "random_state": 0}
     table = compare_representations({"GCCA": a, "b": b}, **fast).table
-    fusions = ["concatenation", "PCA, half-whitened", "GCCA", "learner", "learner, whitened start"]
+    fusions = ["concatenation", "PCA, half-whitened", "GCCA", "learner", "learner, as in the paper"]
     assert table.index.tolist() == ["model GCCA", "b", "average", *fusions]
     unequal = compare_representations([a, c], np.arange(90) % 2, **fast).table
     assert unequal.index.tolist() == ["view0", "view1", *fusions]

@@ -9,14 +9,18 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
+import sknnens._estimator
 from sknnens import EnsembleRepresentationLearner, stack_views
+from sknnens._weighing import LEAST_WEIGHT
 from sknnens.datasets import load_fashion_mnist_features
 
-INITS = ["average", "pca", "whiten"]
+INITS = ["auto", "average", "pca", "whiten"]
 
 
 def learner(**params):
     defaults = {
+        "init": "average",
+        "view_weights": None,
         "max_iter": 4,
         "batch_size": 16,
         "transform_max_iter": 5,
@@ -98,6 +102,18 @@ def test_rows_that_lack_a_view_have_no_part_in_its_network(views):
     for w, expected in zip(fitted.coefs_[1], here.coefs_[1], strict=True):
         assert_allclose(w, expected, atol=1e-5)
     assert np.abs(fitted.coefs_[0][0] - here.coefs_[0][0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("init", INITS)
+def test_a_view_that_the_sample_of_the_start_does_not_have(init, monkeypatch):
+    """The start is fitted to some of very many rows; a rare view may be in none of them."""
+    monkeypatch.setattr(sknnens._estimator, "START_ROWS", 200)
+    sample = np.random.RandomState(0).permutation(400)[:200]
+    lacking = make_views(400)
+    lacking[2][sample] = np.nan
+    fitted = learner(init=init, view_weights="auto", n_components=6).fit(lacking)
+    assert fitted.view_weights_[2] == LEAST_WEIGHT
+    assert np.isfinite(fitted.transform(lacking)).all()
 
 
 def test_input_is_left_as_it_was(views):

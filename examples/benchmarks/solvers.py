@@ -42,6 +42,7 @@ sys.path.insert(0, str(ROOT / "examples" / "paper"))
 
 from ensembles import ENSEMBLES, N_SPLITS, Ensemble  # noqa: E402
 from harness import available, load_views  # noqa: E402
+from methods import AS_IN_THE_PAPER, resolve  # noqa: E402
 from speed import compare_transforms  # noqa: E402
 
 RESULTS = HERE / "solvers.csv"
@@ -418,7 +419,9 @@ def measure(
     n_train, n_test = len(train), len(test)
     views = [view[np.concatenate([train, test])] for view in ensemble.views.values()]
     y = torch.from_numpy(ensemble.y[np.concatenate([train, test])])
-    learner = EnsembleRepresentationLearner(random_state=split, device="cpu", normalize=False)
+    params = resolve(AS_IN_THE_PAPER, {name: x.shape[1] for name, x in ensemble.views.items()})
+    params |= {"random_state": split, "device": "cpu", "normalize": False}
+    learner = EnsembleRepresentationLearner(**params | {"transform_solver": "newton"})
     learner.fit([view[:n_train] for view in views])
     problem = Problem(learner, views)
     measured: dict[tuple[str, int], tuple[dict[str, float], dict[str, NDArray[np.float64]]]] = {}

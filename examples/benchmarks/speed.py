@@ -259,9 +259,10 @@ def timed(run: Callable[[], Any], device: str) -> float:
 
 
 def learner(size: Size, device: str, **params: Any) -> EnsembleRepresentationLearner:
-    """Make a learner of these views side by side."""
+    """Make a learner of these views side by side, with the start that the direct reading has."""
     views = [size.d] * size.m
-    return EnsembleRepresentationLearner(views, device=device, random_state=0, **params)
+    params = {"init": "average", "view_weights": None, "random_state": 0} | params
+    return EnsembleRepresentationLearner(views, device=device, **params)
 
 
 # ---- measurements: each from a size and a device to named numbers

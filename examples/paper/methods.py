@@ -25,8 +25,10 @@ from sknnens.baselines import (
 )
 
 WHITENED = {"init": "whiten", "representation_learning_rate": 3e-3}
+AVERAGE_OR_PCA = "average or pca"  # the paper's start, and principal components where it has none
 WIDTHS = (32, 128, None)  # None: as wide as the widest view, like the learner
-AS_IN_THE_PAPER = {"transform_solver": "adam"}  # where that is not the default
+# where that is not the default
+AS_IN_THE_PAPER = {"init": AVERAGE_OR_PCA, "view_weights": None, "transform_solver": "adam"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Method:
         """Make the transformer; the split is its seed, too."""
         taken = inspect.signature(self.model).parameters
         seeds = {key: split for key in ("random_state", "split") if key in taken}
-        return self.model(sizes, **self.params, **seeds)
+        return self.model(sizes, **resolve(self.params, sizes), **seeds)
 
     @property
     def settings(self) -> str:
@@ -87,13 +89,23 @@ class TransferredLearner:
         rows = ensemble.splits[self.split][0]
         stacked, sizes = stack_views([ensemble.views[view][rows] for view in self.views])
         seed = self.random_state
-        learner = EnsembleRepresentationLearner(sizes, random_state=seed, **AS_IN_THE_PAPER)
+        params = resolve(AS_IN_THE_PAPER, self.views)
+        learner = EnsembleRepresentationLearner(sizes, random_state=seed, **params)
         self.learner_ = learner.fit(stacked)
         return self
 
     def transform(self, X: Any) -> Any:
         """Learn representations with the other ensemble's MLPs."""
         return self.learner_.transform(X)
+
+
+def resolve(params: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Parameters for views of these widths."""
+    if params.get("init") != AVERAGE_OR_PCA:
+        return dict(params)
+    widths = set(sizes.values())
+    averaged = len(widths) == 1 and params.get("n_components") in (None, *widths)
+    return {**params, "init": "average" if averaged else "pca"}
 
 
 def describe(params: Mapping[str, Any]) -> str:
@@ -131,6 +143,7 @@ def gcca(width: int | None) -> Method:
 
 LEARNER = learner()
 LEARNER_WHITENED = learner("learner, whitened start", **WHITENED)
+LEARNER_DEFAULT = Method("learner, default settings", EnsembleRepresentationLearner)
 LEARNER_BANK = learner("learner, its bank as reference", gives="bank")
 AVERAGE = Method("average", Average)
 CONCATENATION = Method("concatenation", Concatenation)
@@ -147,7 +160,7 @@ RIVALS = (
     Method("graph diffusion", GraphDiffusion),
     Method("autoencoder", ConcatenationAutoencoder),
 )
-ALL = (*RIVALS, LEARNER, LEARNER_WHITENED)
+ALL = (*RIVALS, LEARNER, LEARNER_WHITENED, LEARNER_DEFAULT)
 
 
 def contenders(sizes: Mapping[str, int], n_train: int) -> list[Method]:
