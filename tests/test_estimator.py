@@ -404,5 +404,5 @@ def test_gain_on_the_shipped_features(models):
         [normalize(x) for x in np.split(X, stops, axis=1)] for X in (data.X_train, data.X_test)
     )
     # the smallest gain in the table is 1.0 points
-    assert learned > accuracy(sum(train), sum(test)) + 0.005
-    assert learned > accuracy(np.hstack(train), np.hstack(test)) + 0.005
+    assert learned > accuracy(sum(train), sum(test)) + 0.008
+    assert learned > accuracy(np.hstack(train), np.hstack(test)) + 0.008
