@@ -3,8 +3,8 @@
 from sknnens import baselines, datasets, inspection, metrics
 from sknnens._estimator import EnsembleRepresentationLearner
 from sknnens._stacking import stack_views
+from sknnens._version import __version__
 
-__version__ = "0.1.0"
 __all__ = [
     "EnsembleRepresentationLearner",
     "__version__",

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sknnens._device import Precision, share_memory
+from sknnens._device import Precision, free_memory, share_memory
 from sknnens._loss import normalize_rows
 
 # Rows that are inferred together.  Every chunk has exactly so many, the last one padded with
@@ -19,12 +19,30 @@ CHUNK_ENTRIES, MOST_CHUNK_ROWS = 2**19, 1024
 SMALL_CHUNKS = (16, 64, 256, 512)
 SCAN_ROWS = 4096  # rows that are read together where a view is read from end to end
 RESIDENT_SHARE = 0.2  # of a CUDA device's free memory that a view may take to be kept there
+CHUNK_SHARE = 0.5  # of it that a chunk may take
 
 
-def chunk_rows(device: torch.device, width: int) -> int:
-    """Rows that are inferred together on a device, where the widest layer has a width."""
+def chunk_rows(device: torch.device, width: int, row_bytes: int = 0) -> int:
+    """Rows that are inferred together on a device.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the work is done. On the CPU the number does not depend on what is free.
+    width : int
+        Of the widest layer.
+    row_bytes : int, default=0
+        What a row takes.
+
+    Returns
+    -------
+    n_rows : int
+    """
     least = CHUNK_ROWS.get(device.type, CHUNK_ROWS["cuda"])
     if device.type != "cpu":
+        free = free_memory(device)
+        while free is not None and least > 1 and least * row_bytes > CHUNK_SHARE * free:
+            least //= 2
         return least
     size = MOST_CHUNK_ROWS
     while size > least and size * width > CHUNK_ENTRIES:
@@ -92,9 +110,13 @@ class UnitRows:
         Type of what is taken.
     device : torch.device
         Where it is taken to.
+    keep : bool, default=True
+        Whether they may be kept there.
     """
 
-    def __init__(self, view: NDArray[Any], precision: Precision, device: torch.device):
+    def __init__(
+        self, view: NDArray[Any], precision: Precision, device: torch.device, keep: bool = True
+    ):
         self.rows = share_memory(view)
         largest = self.rows.new_empty(len(self.rows), 1)
         length = torch.empty_like(largest)  # of a row that is divided by its largest entry
@@ -114,7 +136,8 @@ class UnitRows:
             self.divisors, whole = (largest, length), torch.ones_like(whole)
         self.scales = torch.where(present, 1 / whole, 0)[:, 0].to(device, precision.dtype)
         n_bytes = self.rows.numel() * precision.dtype.itemsize
-        if device.type == "cuda" and n_bytes < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+        free = free_memory(device)
+        if keep and free is not None and n_bytes < RESIDENT_SHARE * free:
             resident = torch.empty(self.rows.shape, dtype=precision.dtype, device=device)
             for begin in range(0, len(self.rows), SCAN_ROWS):
                 end = min(begin + SCAN_ROWS, len(self.rows))

@@ -1,14 +1,17 @@
 """Devices and precisions: names given by the user to what torch needs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import gc
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+T = TypeVar("T")
 PRECISIONS = ("auto", "float32", "tf32", "bfloat16")
 
 
@@ -32,6 +35,8 @@ def resolve_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        return torch.device(name)
     try:
         probe = torch.zeros(1, device=torch.device(name))
         probe.item()  # a device may be known and hold no numbers
@@ -44,14 +49,69 @@ def resolve_device(name: str) -> torch.device:
     return probe.device
 
 
+def resolve_device_or_auto(name: str) -> torch.device:
+    """Turn a device name into a torch device, of this machine if not the one that is named.
+
+    Parameters
+    ----------
+    name : str
+        As `resolve_device` takes it.
+
+    Returns
+    -------
+    device : torch.device
+        That of ``"auto"``, with a warning, where torch knows the name and does not have the device.
+
+    Raises
+    ------
+    ValueError
+        If torch does not know the name.
+    """
+    try:
+        return resolve_device(name)
+    except ValueError as error:
+        try:
+            torch.device(name)
+        except Exception:  # no such kind of device anywhere
+            raise error from None
+        device = resolve_device("auto")
+        warnings.warn(f"{error} Working on device={str(device)!r} instead.", stacklevel=4)
+        return device
+
+
 @contextmanager
 def own_modes(device: torch.device) -> Iterator[None]:
     """Shut out the modes that the caller's thread may be in, for as long as the context lasts.
 
     No gradient is asked of torch, and ``autocast`` must not choose the types.
     """
-    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        for kind in {"cpu", device.type}:
+            if torch.amp.is_autocast_available(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
         yield
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no room, on a device or on the host."""
+    # torch raises a RuntimeError with these words for the CPU and for mps
+    texts = "out of memory", "can't allocate memory"
+    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(text in str(error).lower() for text in texts)
+    )
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that a device has left; None where that is not known, or the device is the host."""
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what is no longer used, before memory is asked for again."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 @dataclass(frozen=True)
@@ -76,7 +136,7 @@ def resolve_precision(name: str, input_dtype: Any, device: torch.device) -> Prec
     Parameters
     ----------
     name : {"auto", "float32", "tf32", "bfloat16"}
-        ``"auto"`` computes in the type of the input.
+        ``"auto"`` computes in the type of the input where the device has it, else in float32.
     input_dtype : dtype
         float32 or float64.
     device : torch.device
@@ -98,8 +158,16 @@ def resolve_precision(name: str, input_dtype: Any, device: torch.device) -> Prec
             "only a process-wide switch for TF32, and this package changes no global setting. "
             "Allowed without it are 'auto', 'float32' and 'bfloat16'."
         )
-    double = name == "auto" and np.dtype(input_dtype) == np.float64
+    double = name == "auto" and np.dtype(input_dtype) == np.float64 and _has_float64(device)
     return Precision(torch.float64 if double else torch.float32, name == "bfloat16")
+
+
+def _has_float64(device: torch.device) -> bool:
+    try:
+        torch.zeros(1, dtype=torch.float64, device=device)
+    except (TypeError, RuntimeError):  # mps and some other accelerators do not
+        return False
+    return True
 
 
 def _tf32_is_on() -> bool:
@@ -139,6 +207,57 @@ class _Writable:
     def __init__(self, x: NDArray[Any]):
         self.array = x  # kept alive
         self.__array_interface__ = {**x.__array_interface__, "data": (x.ctypes.data, False)}
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How much of a fit is held on its device at a time.
+
+    Attributes
+    ----------
+    on_device : bool
+        Whether features, representations and their moments may be kept there.
+    n_parts : int
+        In how many parts a batch is worked on.
+    """
+
+    on_device: bool = True
+    n_parts: int = 1
+
+    def less(self) -> "MemoryPlan":
+        """Hold less: first only what is worked on, then half of that."""
+        return MemoryPlan(False, self.n_parts if self.on_device else 2 * self.n_parts)
+
+
+def within_memory(
+    attempt: Callable[[MemoryPlan], T], device: torch.device, most_parts: int = 1
+) -> tuple[T, MemoryPlan]:
+    """Try, with less and less on the device as long as there is no room.
+
+    Parameters
+    ----------
+    attempt : callable
+        Called with a plan, until it does not run out of memory.
+    device : torch.device
+        Where it works.
+    most_parts : int, default=1
+        Where a batch is in as many parts, the error is raised.
+
+    Returns
+    -------
+    result, plan
+        What it returned, and the plan that it did so with.
+    """
+    plan = MemoryPlan()
+    while True:
+        try:
+            return attempt(plan), plan
+        except Exception as error:
+            least = not plan.on_device and plan.n_parts >= most_parts
+            if least or not is_out_of_memory(error):
+                raise
+        plan = plan.less()
+        release_memory(device)  # not before the error is gone, which holds on to what was there
 
 
 def to_tensor(x: NDArray[Any], precision: Precision, device: torch.device) -> torch.Tensor:

@@ -6,10 +6,13 @@ it does with a batch of rows, as does the inference phase in `_inference`.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -17,7 +20,7 @@ from sknnens._batching import UnitRows, shuffled_batches
 from sknnens._device import Precision
 from sknnens._loss import cosine_loss
 from sknnens._network import Networks, Pass, first_rows
-from sknnens._optim import BankAdam, NetworkAdam
+from sknnens._optim import BankAdam, NetworkAdam, SummedGrads
 
 
 class Step:
@@ -114,15 +117,24 @@ class TrainRecord:
     ----------
     loss_curve : list of float
         Mean loss of a row in each whole epoch.
+    best : float
+        Lowest loss after the warm-up that `tol` was compared with.
+    n_stale : int
+        Epochs since it fell by `tol`.
     converged : bool
         Whether the loss stopped falling.
     interrupted : bool
         Whether the user stopped it with Ctrl-C.
+    stopped : bool
+        Whether `on_epoch` stopped it.
     """
 
     loss_curve: list[float] = field(default_factory=list)
+    best: float = math.inf
+    n_stale: int = 0
     converged: bool = False
     interrupted: bool = False
+    stopped: bool = False
 
 
 def train(
@@ -142,7 +154,13 @@ def train(
     n_iter_no_change: float,
     generator: torch.Generator,
     precision: Precision,
-    on_epoch: Callable[[int, float], None],
+    on_epoch: Callable[[int, list[float]], bool | None],
+    on_epoch_begin: Callable[[int], None] | None = None,
+    moments: Sequence[torch.Tensor] | None = None,
+    n_parts: int = 1,
+    keep_views: bool = True,
+    resume_from: AbstractContextManager[Mapping[str, NDArray[Any]]] | None = None,
+    save_state: Callable[[int, Callable[[], dict[str, NDArray[Any]]]], None] | None = None,
 ) -> TrainRecord:
     """Learn the networks and the memory bank together; both are changed in place.
 
@@ -151,7 +169,8 @@ def train(
     views : sequence of ndarray of shape (n, n_features_v)
         As given by the user.
     bank : Tensor of shape (n, d)
-        The representations, at their start.
+        The representations, at their start. They may be on another device than `networks`, where
+        the work is done.
     networks : Networks
         One MLP a view.
     view_weights : sequence of float
@@ -176,7 +195,19 @@ def train(
     precision : Precision
         Of the products.
     on_epoch : callable
-        Called with 1 and the epoch's mean loss.
+        Called with 1, or how many there were before, and the loss of each epoch; True stops.
+    on_epoch_begin : callable, default=None
+        Called with how many epochs there were.
+    moments : sequence of two Tensor of shape (n, d), default=None
+        Zeros, where the moments of the representations are to be kept; None makes them.
+    n_parts : int, default=1
+        In how many parts a batch is worked on; the result is the same, but for rounding.
+    keep_views : bool, default=True
+        Whether views may be kept on the device.
+    resume_from : context manager of a mapping from name to ndarray, default=None
+        A state that was saved: the result is as if there had been no break.
+    save_state : callable, default=None
+        Called after each epoch, with how many there were and a function that gives the state.
 
     Returns
     -------
@@ -187,47 +218,102 @@ def train(
     ValueError
         If the loss or a result is not finite.
     """
-    record = TrainRecord()
+    device = networks.layers[0][0].weight.device
     step_sizes = {
         "learning_rate": learning_rate,
         "representation_learning_rate": representation_learning_rate,
     }
-    sources = [UnitRows(view, precision, bank.device) for view in views]
+    part_size = math.ceil(batch_size / n_parts)
+    sources = [UnitRows(view, precision, device, keep=keep_views) for view in views]
     network_optimizer = NetworkAdam(networks, learning_rate, alpha)
-    bank_optimizer = BankAdam(bank, batch_size, representation_learning_rate, non_negative)
-    step = Step(networks, batch_size, view_weights, precision, network_optimizer.step)
-    best, n_stale = math.inf, 0
+    bank_optimizer = BankAdam(
+        bank, part_size, representation_learning_rate, non_negative, moments, device
+    )
+    summed = SummedGrads(networks) if n_parts > 1 else None
+    on_grads = network_optimizer.step if summed is None else summed.add
+    step = Step(networks, part_size, view_weights, precision, on_grads)
+    state = _TrainState(TrainRecord(), bank_optimizer, network_optimizer, generator)
+    record, n_samples = state.record, len(bank)
+    if resume_from is not None:
+        with resume_from as saved:
+            state.load(saved)
+        on_epoch(len(record.loss_curve), record.loss_curve)
     try:
-        for epoch in range(max_iter):
+        for epoch in range(len(record.loss_curve), max_iter):
+            if record.converged or record.stopped:
+                break
+            if on_epoch_begin is not None:
+                on_epoch_begin(epoch)
             rows_move = epoch >= warmup_epochs
             if rows_move:
                 bank_optimizer.begin_epoch()
-            total = bank.new_zeros(())
-            for index in shuffled_batches(len(bank), batch_size, generator):
-                on_device = index.to(bank.device, non_blocking=True)
-                for source, target, scale in zip(sources, step.targets, step.scales, strict=True):
-                    source.take(index, target[: len(index)], scale[: len(index)])
-                losses, row_grad = step(bank_optimizer.take(on_device), rows_move=rows_move)
-                if row_grad is not None:
-                    bank_optimizer.step(on_device, row_grad)
-                total += losses.sum()
-            loss = total.item() / len(bank)
+            total = networks.layers[0][0].weight.new_zeros(())
+            for batch in shuffled_batches(n_samples, batch_size, generator):
+                for index in torch.split(batch, part_size):
+                    n_rows, on_device = len(index), index.to(device, non_blocking=True)
+                    for source, target, scale in zip(
+                        sources, step.targets, step.scales, strict=True
+                    ):
+                        source.take(index, target[:n_rows], scale[:n_rows])
+                    losses, row_grad = step(bank_optimizer.take(on_device), rows_move=rows_move)
+                    if row_grad is not None:
+                        bank_optimizer.step(on_device, row_grad)
+                    total += losses.sum()
+                if summed is not None:
+                    summed.hand_over(network_optimizer)
+            loss = total.item() / n_samples
             if not math.isfinite(loss):
                 raise diverged(**step_sizes)
             record.loss_curve.append(loss)
-            on_epoch(1, loss)
             if tol is not None and rows_move:
-                n_stale = n_stale + 1 if loss > best - tol else 0
-                best = min(best, loss)
-                if n_stale > n_iter_no_change:
-                    record.converged = True
-                    break
+                record.n_stale = record.n_stale + 1 if loss > record.best - tol else 0
+                record.best = min(record.best, loss)
+                record.converged = record.n_stale > n_iter_no_change
+            if save_state is not None:
+                save_state(len(record.loss_curve), state.dump)
+            record.stopped = bool(on_epoch(1, record.loss_curve))
     except KeyboardInterrupt:
         record.interrupted = True
     parameters = [x for w in (networks.weights, networks.biases) for view in w for x in view]
     if not all(is_finite(x) for x in [bank, *parameters]):
         raise diverged(**step_sizes)
     return record
+
+
+@dataclass(frozen=True)
+class _TrainState:
+    """All that the rest of `train` depends on, between two epochs."""
+
+    record: TrainRecord
+    bank: BankAdam
+    networks: NetworkAdam
+    generator: torch.Generator
+
+    def tensors(self) -> list[torch.Tensor]:
+        """Give what moves; the moments of the bank are 0 until it does."""
+        return [*self.networks.tensors, *self.bank.state[: 3 if self.bank.count else 1]]
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        """Give the state by name; where it is on the CPU, the arrays share its memory."""
+        record = self.record
+        return {
+            "counts": np.array([self.bank.count, *chain(*self.networks.counts)]),
+            "generator": self.generator.get_state().numpy(),
+            "loss_curve": np.array(record.loss_curve),
+            "stopping": np.array([record.best, record.n_stale, record.converged]),
+        } | {f"tensor_{i}": x.cpu().numpy() for i, x in enumerate(self.tensors())}
+
+    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Go to a state that `dump` gave."""
+        bank_count, *counts = saved["counts"].tolist()
+        self.bank.begin_epoch(bank_count)
+        self.networks.set_counts(counts)
+        self.generator.set_state(torch.from_numpy(saved["generator"]))
+        self.record.loss_curve += saved["loss_curve"].tolist()
+        self.record.best, n_stale, converged = saved["stopping"].tolist()
+        self.record.n_stale, self.record.converged = int(n_stale), bool(converged)
+        for i, x in enumerate(self.tensors()):
+            x.copy_(torch.from_numpy(saved[f"tensor_{i}"]))
 
 
 def is_finite(x: torch.Tensor) -> bool:

@@ -2,7 +2,8 @@
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -14,21 +15,27 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
+from sknnens._bank import new_bank
 from sknnens._base import FitInput, ViewsTransformer
 from sknnens._batching import padded_chunks, unit_rows
+from sknnens._callbacks import CallbackSupportMixin, FitTasks
+from sknnens._checkpoint import Checkpoint, digest_views, dump_start, load_start
 from sknnens._curvature import invert, mean_curvature
 from sknnens._device import (
     PRECISIONS,
+    MemoryPlan,
     Precision,
     own_modes,
     resolve_device,
+    resolve_device_or_auto,
     resolve_precision,
     share_memory,
     to_numpy,
     to_tensor,
+    within_memory,
 )
 from sknnens._engine import TrainRecord, train
-from sknnens._inference import infer
+from sknnens._inference import InferRecord, infer
 from sknnens._initialization import (
     WHITEN_EXPONENT,
     choose_start_width,
@@ -41,16 +48,24 @@ from sknnens._initialization import (
 from sknnens._loss import cosine_loss
 from sknnens._memory_map import new_matrix, release_pages
 from sknnens._network import Networks, init_networks, layer_sizes
+from sknnens._persistence import PortableMixin
 from sknnens._progress import ProgressBar
 from sknnens._start import Start
+from sknnens._version import __version__
 from sknnens._weighing import MOST_ROWS, weigh_views
 
 N_STEPS = {"newton": 15, "adam": 50}  # of transform, at most
 CURVATURE_ROWS = 1024  # that the curvature of transform's Newton steps is the mean of
 START_ROWS = 10_000  # that the projection onto the start is fitted to, at most
+# Parameters that the result of fit does not depend on, or that are put there in another form.
+NOT_IN_CHECKPOINT = {
+    *("views", "view_weights", "warm_start", "random_state", "precision", "device", "verbose"),
+    *("transform_solver", "transform_max_iter", "transform_tol", "normalize", "missing_views"),
+    *("embedding_path", "checkpoint", "checkpoint_every"),
+}
 
 
-class EnsembleRepresentationLearner(ViewsTransformer):
+class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTransformer):
     """One representation from the features of several frozen models, for nearest neighbours.
 
     Each sample gets a vector from which the features that every model gave it can be
@@ -343,6 +358,9 @@ class EnsembleRepresentationLearner(ViewsTransformer):
             Options(Real, {np.inf}),
         ],
         "warm_start": ["boolean"],
+        "embedding_path": [str, os.PathLike, None],
+        "checkpoint": [str, os.PathLike, None],
+        "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -374,6 +392,9 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         tol: float | None = None,
         n_iter_no_change: float = 10,
         warm_start: bool = False,
+        embedding_path: str | os.PathLike[str] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 5,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool | int = False,
     ) -> None:
@@ -401,6 +422,9 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
+        self.embedding_path = embedding_path
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
         self.random_state = random_state
         self.verbose = verbose
 
@@ -437,88 +461,145 @@ class EnsembleRepresentationLearner(ViewsTransformer):
             If `X` or a parameter is not as described, or if a step size was so large that the
             loss did not stay finite.
         """
+        tasks = FitTasks(self, X, y, self.max_iter)
         data = self._read_to_fit(X, y)
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, data.arrays[0].dtype, device)
         with own_modes(device):
-            fitted, record = self._learn(data, precision, device)
+            fitted, record, plan = self._learn(data, precision, device, tasks)
         self._publish(fitted)
-        self._warn_about_fit(record)
+        tasks.finish()
+        self._warn_about_fit(record, plan)
         return self
 
     def _learn(
-        self, data: FitInput, precision: Precision, device: torch.device
-    ) -> tuple[dict[str, Any], TrainRecord]:
+        self, data: FitInput, precision: Precision, device: torch.device, tasks: FitTasks
+    ) -> tuple[dict[str, Any], TrainRecord, MemoryPlan]:
         """Start, train, and return the fitted attributes; the estimator is not changed."""
         arrays = data.arrays
         sizes = [x.shape[1] for x in arrays]
         n_components = choose_start_width(self.init, self.n_components, len(arrays[0]), sizes)
         widths = layer_sizes(n_components, self.hidden_size, self.n_layers, sizes)
         activations = [self._choose_activation(x) for x in arrays]
+        relu_output = [a == "relu" for a in activations]
         continuing = self.warm_start and hasattr(self, "coefs_")
         if continuing:
             names = data.attributes["view_names_"].tolist()
             self._check_same_shapes(names, data.spread(widths, []))
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        generator = torch.Generator(device="cpu").manual_seed(seed)
+        checkpoint = self._make_checkpoint(data, precision, seed, continuing)
 
-        relu_output = [a == "relu" for a in activations]
-        projection: tuple[Any, Any, Any]
-        if continuing:
-            view_weights = self._weights_to_continue(data)
-            projection = self.init_mean_, self.init_components_, self.whiten_exponent_
-            networks = self._fitted_networks(precision, device, relu_output)
-        else:
-            view_weights, projection = self._fit_start(data, n_components, seed, precision)
-            networks = init_networks(
-                widths, relu_output, generator=generator, dtype=precision.dtype, device=device
-            )
+        def find_start(plan: MemoryPlan) -> tuple[NDArray[Any], tuple[Any, Any, float | None]]:
+            if continuing:
+                projection = self.init_mean_, self.init_components_, self.whiten_exponent_
+                return self._weights_to_continue(data), projection
+            saved = None if checkpoint is None else checkpoint.open()
+            if saved is None:
+                return self._fit_start(data, n_components, seed, precision)
+            with saved:
+                return load_start(saved)
+
+        (view_weights, projection), start_plan = within_memory(find_start, device)
         mean, components, exponent = projection
-        start = self._make_start(view_weights, mean, components, precision, device)
-        if continuing and len(getattr(self, "embedding_", ())) == len(arrays[0]):
-            bank = to_tensor(self.embedding_, precision, device)
-        else:
-            bank = torch.empty(len(arrays[0]), n_components, dtype=precision.dtype, device=device)
-            for part, targets in padded_chunks(arrays, precision, device):
-                bank[part] = start(targets)[: part.stop - part.start]
-        with ProgressBar(self.max_iter, "fit", "epoch", bool(self.verbose)) as progress:
-            record = train(
-                arrays,
-                bank,
-                networks,
-                view_weights=view_weights.tolist(),
-                max_iter=self.max_iter,
-                warmup_epochs=0 if continuing else round(self.warmup * self.max_iter),
-                batch_size=min(self.batch_size, len(bank)),
-                learning_rate=self.learning_rate,
-                representation_learning_rate=self._row_step_size(),
-                alpha=self.alpha,
-                non_negative=self.non_negative,
-                tol=self.tol,
-                n_iter_no_change=self.n_iter_no_change,
-                generator=generator,
-                precision=precision,
-                on_epoch=progress.update,
-            )
-        fitted = {
-            "init_": self.init,
-            "init_mean_": mean,
-            "init_components_": components,
-            "whiten_exponent_": exponent,
-            "view_weights_": np.array(data.spread(view_weights.tolist(), 0.0)),
-            "output_activations_": data.spread(activations, None),
-            "coefs_": data.spread([[to_numpy(w) for w in x] for x in networks.weights], []),
-            "intercepts_": data.spread([[to_numpy(b) for b in x] for x in networks.biases], []),
-            "inverse_curvature_": to_numpy(
-                self._fit_curvature(arrays, start, networks, view_weights, precision, device)
-            ),
-            "embedding_": bank.cpu().numpy(),  # not a copy: it may be large
-            "loss_curve_": record.loss_curve,
-            "n_iter_": len(record.loss_curve),
-            "loss_": record.loss_curve[-1] if record.loss_curve else np.nan,
-            "device_": str(device),
-        }
-        return data.attributes | fitted, record
+        make_start = partial(self._make_start, view_weights, mean, components, precision)
+        start = make_start(device)
+
+        def describe(networks: Networks, loss_curve: list[float]) -> dict[str, Any]:
+            """Give all fitted attributes but the bank."""
+
+            def find_curvature(plan: MemoryPlan) -> NDArray[Any]:
+                where = device if plan.on_device else torch.device("cpu")
+                there = make_start(where), networks.to(where)
+                return to_numpy(self._fit_curvature(arrays, *there, view_weights, precision, where))
+
+            with own_modes(device):
+                curvature, plan = within_memory(find_curvature, device)
+            plans.append(plan)
+            return data.attributes | {
+                "init_": self.init,
+                "init_mean_": mean,
+                "init_components_": components,
+                "whiten_exponent_": exponent,
+                "view_weights_": np.array(data.spread(view_weights.tolist(), 0.0)),
+                "output_activations_": data.spread(activations, None),
+                "coefs_": data.spread([[to_numpy(w) for w in x] for x in networks.weights], []),
+                "intercepts_": data.spread([[to_numpy(b) for b in x] for x in networks.biases], []),
+                "inverse_curvature_": curvature,
+                "loss_curve_": list(loss_curve),
+                "n_iter_": len(loss_curve),
+                "loss_": loss_curve[-1] if loss_curve else np.nan,
+                "device_": str(device),
+            }
+
+        def attempt(plan: MemoryPlan) -> tuple[Networks, TrainRecord, NDArray[Any]]:
+            generator = torch.Generator(device="cpu").manual_seed(seed)
+            if continuing:
+                networks = self._fitted_networks(precision, device, relu_output)
+            else:
+                networks = init_networks(
+                    widths, relu_output, generator=generator, dtype=precision.dtype, device=device
+                )
+            shape = len(arrays[0]), n_components
+            with (
+                new_bank(
+                    shape,
+                    precision.dtype,
+                    device,
+                    path=self.embedding_path,
+                    on_device=plan.on_device,
+                ) as (bank, *moments),
+                ProgressBar(self.max_iter, "fit", "epoch", bool(self.verbose)) as progress,
+            ):
+                if continuing and len(getattr(self, "embedding_", ())) == len(bank):
+                    bank.copy_(share_memory(self.embedding_))
+                else:
+                    for part, targets in padded_chunks(arrays, precision, device):
+                        bank[part] = start(targets)[: part.stop - part.start]
+
+                def on_epoch(n_done: int, loss_curve: list[float]) -> bool:
+                    progress.update(n_done, loss_curve[-1])
+                    return tasks.end(len(loss_curve) - 1, partial(describe, networks, loss_curve))
+
+                record = train(
+                    arrays,
+                    bank,
+                    networks,
+                    moments=moments,
+                    view_weights=view_weights.tolist(),
+                    max_iter=self.max_iter,
+                    warmup_epochs=0 if continuing else round(self.warmup * self.max_iter),
+                    batch_size=int(min(self.batch_size, len(bank))),
+                    learning_rate=self.learning_rate,
+                    representation_learning_rate=self._row_step_size(),
+                    alpha=self.alpha,
+                    non_negative=self.non_negative,
+                    tol=self.tol,
+                    n_iter_no_change=self.n_iter_no_change,
+                    generator=generator,
+                    precision=precision,
+                    on_epoch_begin=tasks.begin,
+                    on_epoch=on_epoch,
+                    n_parts=plan.n_parts,
+                    keep_views=plan.on_device,
+                    resume_from=None if checkpoint is None else checkpoint.open(),
+                    save_state=save_state,
+                )
+            if self.embedding_path is not None:
+                return networks, record, np.load(self.embedding_path, mmap_mode="r")
+            return networks, record, bank.cpu().numpy()  # not a copy: it may be large
+
+        begun, plans = dump_start(view_weights, projection), [start_plan]
+
+        def save_state(n_epochs: int, dump: Callable[[], dict[str, NDArray[Any]]]) -> None:
+            if checkpoint is not None and n_epochs % self.checkpoint_every == 0:
+                checkpoint.save(begun | dump())
+
+        (networks, record, rows), plan = within_memory(attempt, device, self.batch_size)
+        fitted = describe(networks, record.loss_curve) | {"embedding_": rows}
+        if checkpoint is not None and not record.interrupted:
+            checkpoint.remove()
+        plans.append(plan)
+        return fitted, record, MemoryPlan(all(x.on_device for x in plans), plan.n_parts)
 
     def transform(self, X: Any, *, out: str | os.PathLike[str] | None = None) -> NDArray[Any]:
         """Find the representations of samples, with the MLPs frozen.
@@ -545,30 +626,43 @@ class EnsembleRepresentationLearner(ViewsTransformer):
             `representation_learning_rate` is so large that a result of Adam is not finite.
         """
         arrays = self._read_to_transform(X)
+        device = resolve_device_or_auto(self.device)
         max_iter = self._n_steps()
         shape = len(arrays[0]), self._n_features_out
         if out is None:
             rows = np.empty(shape, dtype=arrays[0].dtype)
-            n_unfinished = self._infer(arrays, max_iter, self.normalize, rows)
+            record = self._infer(arrays, max_iter, self.normalize, rows, device)
         else:
             with new_matrix(out, shape, arrays[0].dtype) as rows:
-                n_unfinished = self._infer(arrays, max_iter, self.normalize, rows)
+                record = self._infer(arrays, max_iter, self.normalize, rows, device)
             rows = np.load(out, mmap_mode="r")
-        if n_unfinished:
+        if record.ran_out:
             warnings.warn(
-                f"{n_unfinished} of {len(rows)} samples reached transform_max_iter={max_iter} "
-                f"before their loss settled to transform_tol={self.transform_tol:g}.",
+                f"Memory ran out in transform, which then went on with {record.n_at_once} samples "
+                "at a time.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        if record.n_unfinished:
+            warnings.warn(
+                f"{record.n_unfinished} of {len(rows)} samples reached "
+                f"transform_max_iter={max_iter} before their loss settled to "
+                f"transform_tol={self.transform_tol:g}.",
                 ConvergenceWarning,
                 stacklevel=3,  # the caller, past the wrapper that set_output puts around
             )
         return rows
 
     def _infer(
-        self, arrays: list[NDArray[Any]], max_iter: int, normalize: bool, out: NDArray[Any]
-    ) -> int:
-        """Find the representations of views that are read; return how many did not settle."""
+        self,
+        arrays: list[NDArray[Any]],
+        max_iter: int,
+        normalize: bool,
+        out: NDArray[Any],
+        device: torch.device,
+    ) -> InferRecord:
+        """Find the representations of views that are read."""
         view_weights = self.view_weights_[self.view_weights_ > 0]
-        device = resolve_device(self.device)
         precision = resolve_precision(self.precision, arrays[0].dtype, device)
         progress = ProgressBar(len(arrays[0]), "transform", "row", bool(self.verbose))
 
@@ -577,13 +671,21 @@ class EnsembleRepresentationLearner(ViewsTransformer):
             for x in (*arrays, out):
                 release_pages(x)
 
-        with own_modes(device), progress:
-            return infer(
-                arrays,
-                self._make_start(
-                    view_weights, self.init_mean_, self.init_components_, precision, device
-                ),
+        def set_up(plan: MemoryPlan) -> tuple[Start, Networks, torch.Tensor | None]:
+            projection = self.init_mean_, self.init_components_
+            curvature = self.inverse_curvature_ if self.transform_solver == "newton" else None
+            return (
+                self._make_start(view_weights, *projection, precision, device),
                 self._fitted_networks(precision, device),
+                None if curvature is None else to_tensor(curvature, precision, device),
+            )
+
+        with own_modes(device), progress:
+            (start, networks, inverse_curvature), plan = within_memory(set_up, device)
+            record = infer(
+                arrays,
+                start,
+                networks,
                 view_weights=view_weights.tolist(),
                 max_iter=max_iter,
                 learning_rate=self._row_step_size(),
@@ -594,11 +696,11 @@ class EnsembleRepresentationLearner(ViewsTransformer):
                 precision=precision,
                 device=device,
                 on_chunk=on_chunk,
-                inverse_curvature=to_tensor(self.inverse_curvature_, precision, device)
-                if self.transform_solver == "newton"
-                else None,
+                inverse_curvature=inverse_curvature,
                 out=out,
             )
+        record.ran_out |= not plan.on_device
+        return record
 
     def _recover(self, X: Any, max_iter: int | None) -> NDArray[np.float64]:
         """Cosines of the views with what the MLPs recover, shape (n_samples, n_views).
@@ -609,8 +711,8 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         arrays = self._read_to_transform(X)
         steps = self._n_steps() if max_iter is None else max_iter
         rows = np.empty((len(arrays[0]), self._n_features_out), dtype=arrays[0].dtype)
-        self._infer(arrays, steps, normalize=False, out=rows)
-        device = resolve_device(self.device)
+        device = resolve_device_or_auto(self.device)
+        self._infer(arrays, steps, normalize=False, out=rows, device=device)
         precision = resolve_precision(self.precision, arrays[0].dtype, device)
         networks = self._fitted_networks(precision, device)
         used = np.flatnonzero(self.view_weights_)
@@ -642,6 +744,25 @@ class EnsembleRepresentationLearner(ViewsTransformer):
         targets = [unit_rows(x[sample], precision, device) for x in arrays]
         present = [target.any(dim=1) for target in targets]
         return invert(mean_curvature(networks, start(targets), present, view_weights.tolist()))
+
+    def _make_checkpoint(
+        self, data: FitInput, precision: Precision, seed: int, continuing: bool
+    ) -> Checkpoint | None:
+        """Read `checkpoint`; its identity is all that the result of `fit` depends on."""
+        if self.checkpoint is None:
+            return None
+        params = self.get_params(deep=False)
+        identity = {k: repr(v) for k, v in params.items() if k not in NOT_IN_CHECKPOINT}
+        identity |= {
+            "version": __version__,
+            "the data": digest_views(data.arrays),
+            "the names of the views": repr(data.attributes["view_names_"].tolist()),
+            "view_weights": repr("auto" if self._weighs_itself else data.view_weights.tolist()),
+            "warm_start": repr(continuing),
+            "random_state": repr(None if self.random_state is None else seed),
+            "precision": repr(precision),
+        }
+        return Checkpoint(self.checkpoint, self.checkpoint_every, identity)
 
     def _fit_start(
         self, data: FitInput, n_components: int, seed: int, precision: Precision
@@ -760,10 +881,18 @@ class EnsembleRepresentationLearner(ViewsTransformer):
                 f"{self.init_!r} before."
             )
 
-    def _warn_about_fit(self, record: TrainRecord) -> None:
+    def _warn_about_fit(self, record: TrainRecord, plan: MemoryPlan) -> None:
+        if not plan.on_device:
+            parts = "whole" if plan.n_parts == 1 else f"taken in {plan.n_parts} parts"
+            warnings.warn(
+                f"Memory ran out in fit, which then went on with batches {parts} and no more on "
+                "the device than these take.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
         if record.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=4)
-        elif self.tol is not None and not record.converged:
+        elif self.tol is not None and not (record.converged or record.stopped):
             warnings.warn(
                 f"max_iter={self.max_iter} reached before the loss settled to tol={self.tol:g}.",
                 ConvergenceWarning,

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from sknnens._batching import SMALL_CHUNKS, chunk_rows, copy_rows
-from sknnens._device import Precision, to_numpy
+from sknnens._device import Precision, is_out_of_memory, release_memory, to_numpy
 from sknnens._engine import Step, diverged, is_finite
 from sknnens._loss import normalize_rows
 from sknnens._network import Networks
@@ -23,6 +23,8 @@ from sknnens._start import Start
 REFILL = 0.25
 # Products of narrower rows round in too many ways to be tried out.
 NARROWEST = 16
+# Of each layer's output and of a representation that are held at a time, about.
+COPIES = 6
 
 
 def infer(
@@ -42,11 +44,12 @@ def infer(
     on_chunk: Callable[[int, float], None],
     inverse_curvature: torch.Tensor | None = None,
     out: NDArray[Any],
-) -> int:
+) -> "InferRecord":
     """Learn the representations of new rows with the networks frozen.
 
     A fixed number of rows is worked on at a time, and nothing is shared between them, so a row's
-    result does not depend on which others there are. Rows that are done make room for others.
+    result does not depend on which others there are. Rows that are done make room for others. Where
+    memory runs out, those that are not done begin anew, half as many at a time.
 
     Parameters
     ----------
@@ -84,8 +87,7 @@ def infer(
 
     Returns
     -------
-    n_unfinished : int
-        Rows that were still moving when the budget ran out; 0 without `tol`.
+    record : InferRecord
 
     Raises
     ------
@@ -103,10 +105,11 @@ def infer(
             non_negative=non_negative,
             least_steps=LEAST_STEPS if tol is None else math.inf,  # then tol says when to stop
         )
-    width = max(size for layers in networks.weights for w in layers for size in w.shape)
-    n_slots = chunk_rows(device, width)
+    sizes = [size for layers in networks.weights for w in layers for size in w.shape]
+    n_slots = chunk_rows(device, max(sizes), COPIES * sum(sizes) * precision.dtype.itemsize)
     arithmetic = _Arithmetic(start, networks, view_weights, precision, make_solver)
     may_shrink = device.type == "cpu" and networks.n_components >= NARROWEST
+    queue, record = _Queue(len(views[0])), InferRecord(n_at_once=n_slots)
 
     def make_slots(n_slots: int) -> _Slots:
         step = Step(networks, n_slots, view_weights, precision)
@@ -129,26 +132,90 @@ def infer(
                     return n
         return n_now
 
-    slots = make_slots(enough(n_slots, 0, len(views[0])))
-    n_begun, n_unfinished = 0, 0
-    while slots.n_busy or n_begun < len(views[0]):
-        n_now = len(slots.sample)
-        if (n_fewer := enough(n_now, slots.n_busy, len(views[0]) - n_begun)) < n_now:
-            slots = slots.move(make_slots(n_fewer))
-        n_begun += slots.fill(views, n_begun)
-        done, loss, n_expired = slots.advance()
-        n_unfinished += n_expired
-        if not len(done):
-            continue
-        index = _as_index(done, device)
-        if not is_finite(slots.rows[index]):
-            raise diverged(representation_learning_rate=learning_rate)
-        # all of them: in one shape a row comes out the same
-        found = normalize_rows(slots.rows) if normalize else slots.rows
-        out[slots.sample[done]] = to_numpy(found[index])
-        slots.sample[done] = -1
-        on_chunk(len(done), loss)
-    return n_unfinished
+    def work_off() -> None:
+        slots = make_slots(enough(n_slots, 0, len(queue)))
+        try:
+            while slots.n_busy or len(queue):
+                n_now = len(slots.sample)
+                if (n_fewer := enough(n_now, slots.n_busy, len(queue))) < n_now:
+                    slots = slots.move(make_slots(n_fewer))
+                slots.fill(views, queue)
+                done, loss, n_expired = slots.advance()
+                if not len(done):
+                    continue
+                index = _as_index(done, device)
+                if not is_finite(slots.rows[index]):
+                    raise diverged(representation_learning_rate=learning_rate)
+                # all of them: in one shape a row comes out the same
+                found = normalize_rows(slots.rows) if normalize else slots.rows
+                out[slots.sample[done]] = to_numpy(found[index])
+                slots.sample[done] = -1
+                record.n_unfinished += n_expired
+                on_chunk(len(done), loss)
+        finally:
+            queue.put_back(slots.sample[slots.sample >= 0])
+
+    while len(queue):
+        try:
+            work_off()
+        except Exception as error:
+            if n_slots == 1 or not is_out_of_memory(error):
+                raise
+            record.ran_out, record.n_at_once, n_slots = True, n_slots // 2, n_slots // 2
+            same.clear()
+        # not before the error is gone, which holds on to what was there
+        if len(queue):
+            release_memory(device)
+    return record
+
+
+@dataclass
+class InferRecord:
+    """What happened in `infer`.
+
+    Attributes
+    ----------
+    n_unfinished : int
+        Rows that were still moving when the budget ran out; 0 without `tol`.
+    n_at_once : int
+        How many rows were worked on at a time, at most.
+    ran_out : bool
+        Whether that is fewer than at first, because memory ran out.
+    """
+
+    n_at_once: int
+    n_unfinished: int = 0
+    ran_out: bool = False
+
+
+class _Queue:
+    """Samples that are not worked on yet.
+
+    Parameters
+    ----------
+    n_samples : int
+        How many there are.
+    """
+
+    def __init__(self, n_samples: int):
+        self.begin, self.end = 0, n_samples
+        self.returned = np.empty(0, dtype=np.intp)
+
+    def __len__(self) -> int:
+        return len(self.returned) + self.end - self.begin
+
+    def take(self, n_samples: int) -> NDArray[np.intp]:
+        """Give up to so many, in increasing order."""
+        if len(self.returned):
+            taken, self.returned = np.split(self.returned, [n_samples])
+            return taken
+        taken = np.arange(self.begin, min(self.begin + n_samples, self.end))
+        self.begin += len(taken)
+        return taken
+
+    def put_back(self, samples: NDArray[np.intp]) -> None:
+        """Take some back that are not done."""
+        self.returned = np.sort(np.concatenate([self.returned, samples]))
 
 
 class _Slots:
@@ -196,26 +263,27 @@ class _Slots:
         """How many slots hold a sample."""
         return int((self.sample >= 0).sum())
 
-    def fill(self, views: Sequence[NDArray[Any]], begin: int) -> int:
-        """Let samples enter from `begin` on, where enough slots are free; return how many did."""
-        n_left = len(views[0]) - begin
-        free = np.flatnonzero(self.sample < 0)[:n_left]
-        if not len(free) or len(free) < min(n_left, REFILL * len(self.sample)):
-            return 0
-        entering = np.arange(begin, begin + len(free))
+    def fill(self, views: Sequence[NDArray[Any]], queue: _Queue) -> None:
+        """Let samples enter where enough slots are free."""
+        free = np.flatnonzero(self.sample < 0)[: len(queue)]
+        if not len(free) or len(free) < min(len(queue), REFILL * len(self.sample)):
+            return
+        entering = queue.take(len(free))
+        free = free[: len(entering)]
         self.sample[free], self.n_steps[free] = entering, 0
         step, slots = self.step, _as_index(free, self.rows.device)
-        _enter([view[entering[0] : entering[-1] + 1] for view in views], step, slots)
+        rows = slice(entering[0], entering[-1] + 1)
+        whole = rows.stop - rows.start == len(entering)
+        _enter([view[rows if whole else entering] for view in views], step, slots)
         self.rows[slots] = self.start(step.targets, step.scales)[slots]
         present = torch.stack(step.scales) != 0  # (n_views, n_slots)
         # one after another: the order of torch's sum would depend on how many rows there are
         weight = reduce(torch.add, (step.view_weights[:, None] * present).unbind())
-        whole = reduce(torch.add, step.view_weights.unbind())
+        whole_weight = reduce(torch.add, step.view_weights.unbind())
         # the loss of few views bends less
-        scale = torch.where(weight > 0, whole / weight, 1)[slots, None]
+        scale = torch.where(weight > 0, whole_weight / weight, 1)[slots, None]
         self.solver.restart(slots, scale, ~present.all(dim=0)[slots])
         self.stopping.restart(slots, weight[slots] > 0)
-        return len(free)
 
     def advance(self) -> tuple[NDArray[np.intp], float, int]:
         """Take a step.

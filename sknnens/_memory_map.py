@@ -26,14 +26,26 @@ def release_pages(x: Any) -> None:
         x.madvise(mmap.MADV_DONTNEED)
 
 
+def check_path(path: str | os.PathLike[str], parameter: str) -> Path:
+    """Raise ValueError if there cannot be a file of that name."""
+    path = Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(
+            f"{parameter}={str(path)!r} must be the name of a file in a folder that is there."
+        )
+    return path
+
+
 @contextmanager
-def new_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def new_file(path: str | os.PathLike[str], parameter: str = "out") -> Iterator[IO[bytes]]:
     """Open a file of another name in the same folder, which is renamed when it is whole.
 
     Parameters
     ----------
     path : str or path-like
         Name that the file will have; one that is there is replaced.
+    parameter : str, default="out"
+        What the caller knows `path` as.
 
     Yields
     ------
@@ -45,9 +57,7 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     ValueError
         If there is no such folder, or `path` is one.
     """
-    path = Path(path)
-    if path.is_dir() or not path.parent.is_dir():
-        raise ValueError(f"out={str(path)!r} must be the name of a file in a folder that is there.")
+    path = check_path(path, parameter)
     partial = path.with_name(f"{path.name}.{uuid4().hex[:8]}.partial")
     try:
         with partial.open("x+b") as file:
@@ -67,7 +77,10 @@ def write_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) 
 
 @contextmanager
 def new_matrix(
-    path: str | os.PathLike[str], shape: tuple[int, int], dtype: np.dtype[Any]
+    path: str | os.PathLike[str],
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    parameter: str = "out",
 ) -> Iterator[NDArray[Any]]:
     """Make a matrix that is written to a file in NumPy's format; see `new_file`.
 
@@ -76,7 +89,7 @@ def new_matrix(
     matrix : memmap of shape `shape`
         To be filled.
     """
-    with new_file(path) as file:
+    with new_file(path, parameter) as file:
         write_header(file, shape, dtype)
         matrix = np.memmap(file, dtype, "r+", file.tell(), shape)
         yield matrix

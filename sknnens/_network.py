@@ -94,6 +94,14 @@ class Networks:
         layers = [[b[0] for part in layer for b in part.bias] for layer in self.layers]
         return [list(x) for x in zip(*layers, strict=True)]
 
+    def to(self, device: torch.device) -> "Networks":
+        """Copy them to a device."""
+        weights, biases = (
+            [[x.to(device) for x in layers] for layers in parts]
+            for parts in (self.weights, self.biases)
+        )
+        return Networks(weights, biases, self.relu_output)
+
     def __call__(
         self, rows: torch.Tensor, precision: Precision | None = None
     ) -> list[torch.Tensor]:

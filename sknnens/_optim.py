@@ -1,12 +1,15 @@
 """Adam, on the rows of the memory bank and on the networks, and Newton's steps of new rows."""
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from torch.optim.adam import adam
 
 from sknnens._network import Linear, Networks
 
+FUSED_DEVICES = ("cpu", "cuda")  # that torch._fused_adam_ works on
 BETAS = (0.9, 0.999)
 EPS = 1e-8
 FLUSH_STEPS = 100  # of Adam, after which a moment of 1e-19 is not subnormal yet
@@ -34,25 +37,47 @@ class BankAdam:
         Step size.
     non_negative : bool
         Whether every step ends with the rows' negative entries set to 0.
+    moments : sequence of two Tensor of shape (n, d), default=None
+        Zeros, on the device of `bank`; None makes them.
+    device : torch.device, default=None
+        Where the steps are taken; None means where the bank is.
 
+    Attributes
+    ----------
+    count : int
+        Steps that every row has taken: each is in one batch an epoch.
+    state : list of Tensor of shape (n, d)
+        The bank and its moments.
     """
 
     def __init__(
-        self, bank: torch.Tensor, batch_size: int, learning_rate: float, non_negative: bool
+        self,
+        bank: torch.Tensor,
+        batch_size: int,
+        learning_rate: float,
+        non_negative: bool,
+        moments: Sequence[torch.Tensor] | None = None,
+        device: torch.device | None = None,
     ):
         self.learning_rate = learning_rate
         self.non_negative = non_negative
-        self.count = 0  # of the steps of every row: each is in one batch an epoch
-        self.state = bank, torch.zeros_like(bank), torch.zeros_like(bank)
-        self._buffers = [x.new_empty(batch_size, x.shape[1]) for x in self.state]
+        self.count = 0
+        self.state = [bank, *(moments or (torch.zeros_like(bank), torch.zeros_like(bank)))]
+        device = device or bank.device
+        self._done = torch.zeros((), dtype=torch.float32, device=device)
+        self._buffers = [
+            torch.empty(batch_size, x.shape[1], dtype=x.dtype, device=device) for x in self.state
+        ]
 
-    def begin_epoch(self) -> None:
-        """Let each row take another step."""
-        self.count += 1
+    def begin_epoch(self, n_epochs: int = 1) -> None:
+        """Let each row take another step, or say that it has taken more."""
+        self.count += n_epochs
+        self._done.fill_(self.count)
 
     def take(self, index: torch.Tensor) -> torch.Tensor:
         """Copy some rows into a buffer, which the next call overwrites."""
-        return torch.index_select(self.state[0], 0, index, out=self._buffers[0][: index.shape[0]])
+        rows, *_ = self._buffers
+        return self._gather(self.state[0], index, rows[: index.shape[0]])
 
     def step(self, index: torch.Tensor, grad: torch.Tensor) -> None:
         """Move rows against their gradient.
@@ -60,19 +85,25 @@ class BankAdam:
         Parameters
         ----------
         index : Tensor of shape (b,)
-            Which rows, none of them twice; those that were taken last.
+            Which rows, none of them twice; those that were taken last. On the device of the steps.
         grad : Tensor of shape (b, d)
             Gradient of the loss of each row with respect to it.
         """
         rows, *moments = parts = [buffer[: index.shape[0]] for buffer in self._buffers]
         for whole, part in zip(self.state[1:], moments, strict=True):
-            torch.index_select(whole, 0, index, out=part)
-        done = torch.full((), self.count, dtype=torch.float32, device=rows.device)
-        _adam([rows], [grad], [moments[0]], [moments[1]], done, self.learning_rate)
+            self._gather(whole, index, part)
+        _adam([rows], [grad], [moments[0]], [moments[1]], self._done, self.learning_rate)
         if self.non_negative:
             rows.clamp_min_(0)
+        index = index.to(self.state[0].device)
         for whole, part in zip(self.state, parts, strict=True):
-            whole.index_copy_(0, index, part)
+            whole.index_copy_(0, index, part.to(whole.device))
+
+    @staticmethod
+    def _gather(whole: torch.Tensor, index: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        if whole.device == out.device:
+            return torch.index_select(whole, 0, index, out=out)
+        return out.copy_(whole[index.to(whole.device)])
 
 
 class RowAdam:
@@ -339,6 +370,20 @@ class NetworkAdam:
         self.states = [[self._state(part) for part in layer] for layer in networks.layers]
         self.counts = [[0] * len(layer) for layer in networks.layers]
 
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        """The networks and their moments."""
+        parts = [state for layer in self.states for state in layer]
+        return [x for part in parts for name in ("params", "first", "second") for x in part[name]]
+
+    def set_counts(self, counts: Iterable[int]) -> None:
+        """Say how many steps each part has taken, in the order of `states`."""
+        left = iter(counts)
+        for parts, own in zip(self.states, self.counts, strict=True):
+            for i, state in enumerate(parts):
+                own[i] = next(left)
+                state["done"].fill_(own[i])
+
     @staticmethod
     def _state(part: Linear) -> dict[str, Any]:
         params = [part.weight, part.bias]
@@ -374,7 +419,7 @@ class NetworkAdam:
         state["done"].add_(1)
         _adam(**state, grads=[weight_grad, bias_grad], learning_rate=self.learning_rate)
         self.counts[layer][part] += 1
-        if self.counts[layer][part] % FLUSH_STEPS == 0:
+        if self.counts[layer][part] % FLUSH_STEPS == 0 and weight_grad.device.type == "cpu":
             self._flush(state)
 
     @staticmethod
@@ -395,6 +440,46 @@ class NetworkAdam:
                 torch.ops.aten.hardshrink.out(x, limit, out=x)
 
 
+class SummedGrads:
+    """Gradients of the networks over a batch that is taken in parts.
+
+    Parameters
+    ----------
+    networks : Networks
+        Whose.
+    """
+
+    def __init__(self, networks: Networks):
+        self._sums = [
+            [[torch.zeros_like(x) for x in (part.weight, part.bias)] for part in layer]
+            for layer in networks.layers
+        ]
+        self._n_rows = 0
+
+    def add(
+        self,
+        n_rows: int,
+        layer: int,
+        part: int,
+        weight_grad: torch.Tensor,
+        bias_grad: torch.Tensor,
+    ) -> None:
+        """Add what `NetworkAdam.step` would take."""
+        for total, grad in zip(self._sums[layer][part], (weight_grad, bias_grad), strict=True):
+            total += grad
+        if layer == part == 0:
+            self._n_rows += n_rows
+
+    def hand_over(self, optimizer: NetworkAdam) -> None:
+        """Move the networks by what was added up, and begin anew."""
+        for layer, parts in enumerate(self._sums):
+            for part, (weight_grad, bias_grad) in enumerate(parts):
+                optimizer.step(self._n_rows, layer, part, weight_grad, bias_grad)
+                weight_grad.zero_()
+                bias_grad.zero_()
+        self._n_rows = 0
+
+
 def _adam(
     params: list[torch.Tensor],
     grads: list[torch.Tensor],
@@ -405,21 +490,22 @@ def _adam(
 ) -> None:
     """One step of torch's own Adam, which changes all but the gradients in place.
 
-    ``torch.optim.adam.adam`` calls the same, but sorts the tensors first, at every step; with
-    narrow views that takes almost as long as the step.
+    On the CPU and CUDA that is one kernel. ``torch.optim.adam.adam`` calls the same, but sorts the
+    tensors first, at every step; with narrow views that takes almost as long as the step.
     """
-    torch._fused_adam_(
-        params,
-        grads,
-        first,
-        second,
-        [],
-        [done] * len(params),
-        lr=learning_rate,
-        beta1=BETAS[0],
-        beta2=BETAS[1],
-        weight_decay=0.0,
-        amsgrad=False,
-        eps=EPS,
-        maximize=False,
-    )
+    settings: dict[str, Any] = {
+        "lr": learning_rate,
+        "beta1": BETAS[0],
+        "beta2": BETAS[1],
+        "weight_decay": 0.0,
+        "amsgrad": False,
+        "eps": EPS,
+        "maximize": False,
+    }
+    if done.device.type in FUSED_DEVICES:
+        steps = [done] * len(params)
+        torch._fused_adam_(params, grads, first, second, [], steps, **settings)
+    else:
+        # counts the step itself
+        steps = [(done - 1).cpu() for _ in params]
+        adam(params, grads, first, second, [], steps, foreach=False, **settings)

@@ -7,6 +7,7 @@ from conftest import make_views
 
 from sknnens import EnsembleRepresentationLearner
 from sknnens._device import Precision, resolve_device, resolve_precision, to_tensor
+from sknnens.metrics import recoverability_score
 
 no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -19,6 +20,31 @@ def test_absent_cuda(name, views):
     with pytest.raises(ValueError, match=f"device='{name}' cannot be used: .* Allowed are 'auto'"):
         learner.fit(views)
     assert not hasattr(learner, "coefs_")
+
+
+@no_cuda
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps", "xpu:1"])
+def test_fitted_on_a_device_that_is_not_here(name, views):
+    learner = EnsembleRepresentationLearner(max_iter=1, random_state=0).fit(views)
+    expected = learner.transform(views)
+    learner.set_params(device=name)
+    match = f"device='{name}' cannot be used: .* Working on device='cpu' instead"
+    with pytest.warns(UserWarning, match=match) as found:
+        rows = learner.transform(views)
+    assert len(found) == 1
+    assert found[0].filename == __file__
+    np.testing.assert_array_equal(rows, expected)
+    with pytest.warns(UserWarning, match=match):
+        recoverability_score(learner, views)
+    assert learner.device == name
+    with pytest.raises(ValueError, match=f"device='{name}' cannot be used"):
+        learner.fit(views)
+
+
+def test_unknown_device_in_transform(views):
+    learner = EnsembleRepresentationLearner(max_iter=1).fit(views).set_params(device="gpu")
+    with pytest.raises(ValueError, match="device='gpu' cannot be used"):
+        learner.transform(views)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "", "cpu:x", "meta", "hpu", "xla"])
@@ -86,6 +112,35 @@ def test_precisions_agree_with_float64(solver, name, tolerance, device):
     # bfloat16 has 8 bits of mantissa, 4e-3 relative, and the errors of some 60 steps add up;
     # the mean over rows, because a row beside a kink of a ReLU can take the other side
     assert np.linalg.norm(out - exact, axis=1).mean() < tolerance
+
+
+def test_a_device_without_float64(monkeypatch):
+    def zeros(*shape, dtype=None, **params):
+        if dtype == torch.float64:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    monkeypatch.setattr(torch, "zeros", zeros)
+    precision = resolve_precision("auto", np.float64, torch.device("mps"))
+    assert precision == Precision(torch.float32)
+
+
+def test_a_device_without_the_fused_adam(monkeypatch):
+    """What other accelerators take; it is the same algorithm."""
+    views = make_views(dtype=np.float64)
+    params = {"max_iter": 10, "random_state": 0, "representation_learning_rate": 1e-3}
+    expected = EnsembleRepresentationLearner(**params).fit(views)
+    monkeypatch.setattr("sknnens._optim.FUSED_DEVICES", ())
+    found = EnsembleRepresentationLearner(**params).fit(views)
+    np.testing.assert_allclose(found.embedding_, expected.embedding_, atol=1e-12)
+    np.testing.assert_allclose(found.coefs_[0][0], expected.coefs_[0][0], atol=1e-12)
+
+
+def test_modes_of_the_caller(views):
+    learner = EnsembleRepresentationLearner(max_iter=1, random_state=0).fit(views)
+    expected = learner.transform(views)
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.enable_grad():
+        np.testing.assert_array_equal(learner.fit(views).transform(views), expected)
+        assert torch.is_grad_enabled()
 
 
 @cuda

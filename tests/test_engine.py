@@ -141,8 +141,8 @@ def run_infer(views, networks, **options):
         "on_chunk": lambda n, loss: None,
     }
     rows = np.empty((len(views[0]), networks.n_components))
-    n_unfinished = infer(views, Start([1.0] * 3), networks, **{**defaults, "out": rows, **options})
-    return rows, n_unfinished
+    record = infer(views, Start([1.0] * 3), networks, **{**defaults, "out": rows, **options})
+    return rows, record.n_unfinished
 
 
 @pytest.mark.parametrize("relu", [False, True])

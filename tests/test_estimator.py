@@ -47,6 +47,9 @@ ELSEWHERE = {
     "tol",
     "n_iter_no_change",
     "warm_start",
+    "embedding_path",
+    "checkpoint",
+    "checkpoint_every",
     "verbose",
 }
 
