@@ -9,6 +9,7 @@ from sklearn.utils import check_array
 
 from sknnens._memory_map import release_pages
 
+LEAST_WEIGHT = 1e-9  # of a view, relative to the largest; less is lost in rounding
 ENTRIES = 2**22  # of a view, that are looked at together
 
 MASK_HINT = " missing_views='mask' learns such a row from its other views."
@@ -185,4 +186,9 @@ def check_view_weights(
             f"view_weights must be non-negative and not all zero, got {weights.tolist()}."
         )
     scaled: NDArray[np.float64] = weights / weights.max()
+    if scaled[scaled > 0].min() < LEAST_WEIGHT:
+        raise ValueError(
+            f"view_weights must not differ by more than a factor of {1 / LEAST_WEIGHT:.0e}, got "
+            f"{weights.tolist()}; a weight of 0 leaves a view out."
+        )
     return scaled

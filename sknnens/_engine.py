@@ -222,7 +222,9 @@ def train(
     step_sizes = {
         "learning_rate": learning_rate,
         "representation_learning_rate": representation_learning_rate,
-    }
+    } | ({"alpha": alpha} if alpha else {})
+    if not alpha * batch_size <= torch.finfo(precision.dtype).max:
+        raise diverged(alpha=alpha)
     part_size = math.ceil(batch_size / n_parts)
     sources = [UnitRows(view, precision, device, keep=keep_views) for view in views]
     network_optimizer = NetworkAdam(networks, learning_rate, alpha)

@@ -82,7 +82,7 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
 
     n_components : int, default=None
         Width of the representation. None takes the views' common width, or the widest view's
-        where they differ (then at most the number of samples).
+        where they differ; at most the number of samples, but for the average.
 
     init : {"auto", "average", "pca", "whiten"}, default="auto"
         Start of every representation.
@@ -176,8 +176,8 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
 
     normalize : bool, default=True
         Whether `transform` returns rows of length 1, so that Euclidean neighbours are cosine
-        neighbours. A sample that is zero in every view stays zero, and so does one whose start
-        `non_negative` leaves without a positive entry.
+        neighbours. A sample that is zero in every view stays zero. One whose start is zero,
+        because it is the mean of all samples or `non_negative` leaves nothing of it, may stay so.
 
     missing_views : {"error", "mask"}, default="error"
         What to do about a sample that lacks a view: one whose columns are all NaN, or whose
@@ -187,14 +187,16 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
 
     device : str, default="auto"
         Where the work is done: ``"auto"`` takes CUDA where there is one, else the CPU; any
-        name of a torch device can be given.
+        name of a torch device can be given, such as ``"cuda:1"`` or ``"mps"``. Where it is not
+        there, `fit` raises, and `transform` warns and works on that of ``"auto"``.
 
     precision : {"auto", "float32", "tf32", "bfloat16"}, default="auto"
-        ``"auto"`` computes in the type of the input, float32 or float64. ``"float32"``
-        computes in float32. ``"bfloat16"`` takes the MLPs' matrix products in bfloat16 and
-        keeps all else in float32. Whether CUDA takes TF32 in float32 products is a setting of
-        torch for the whole process, ``torch.set_float32_matmul_precision``, which is left to
-        the caller; ``"tf32"`` is float32, and an error on CUDA where that setting is off.
+        ``"auto"`` computes in the type of the input, float32 or float64; in float32 on a device
+        that has no float64. ``"float32"`` computes in float32. ``"bfloat16"`` takes the MLPs'
+        matrix products in bfloat16 and keeps all else in float32. Whether CUDA takes TF32 in
+        float32 products is a setting of torch for the whole process,
+        ``torch.set_float32_matmul_precision``, which is left to the caller; ``"tf32"`` is
+        float32, and an error on CUDA where that setting is off.
 
     tol : float, default=None
         `fit` stops when the mean loss has not fallen by this much for more than
@@ -209,6 +211,24 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
         one, and from its representations where the number of samples is the same (they are
         then taken to be the same samples). The state of Adam starts anew.
 
+    embedding_path : str or path-like, default=None
+        Name of a file in NumPy's format for the memory bank, for banks that are larger than
+        memory: `embedding_` is then a read-only memory map of it, and the moments of Adam are
+        in files without a name in the same folder as long as `fit` runs. One that is there is
+        replaced when `fit` ends. None keeps all of it on the device where it takes no more than
+        half of what is free there, else in the memory of the host.
+
+    checkpoint : str or path-like, default=None
+        Name of a file for the state of a `fit` that runs. Where there is such a file, of a `fit`
+        with the same data and parameters that was killed or interrupted, `fit` goes on from it:
+        the result is equal to the last bit to that without a break, on the same kind of device
+        with the same number of threads. It is removed when `fit` ends. Two fits at once, such as
+        those of a search with `n_jobs`, need files of their own.
+
+    checkpoint_every : int, default=5
+        Epochs from one state to the next. Each time the representations are written with two
+        moments of Adam.
+
     random_state : int, RandomState instance or None, default=None
         For the initial weights and the order of the samples in `fit`. `transform` draws no
         random numbers.
@@ -221,8 +241,8 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
     embedding_ : ndarray of shape (n_samples, n_components)
         The memory bank: the representations learned in `fit` together with the MLPs, not
         normalised. They are not what `transform` returns for the same samples, because they
-        moved while the MLPs did. Only `warm_start` needs them: delete the attribute to make
-        the estimator smaller.
+        moved while the MLPs did. Only `warm_start` needs them, so that pickles and files
+        without it leave them out. A memory map where `embedding_path` is given.
 
     coefs_ : list of list of ndarray of shape (n_in, n_out)
         For each view, the weights of each layer; none for a view of weight 0.
@@ -296,6 +316,12 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
     whether a row comes out the same in a small chunk, which then takes milliseconds.
 
     ``fit_transform(X)`` is ``fit(X).transform(X)``.
+
+    Where memory runs out, `fit` and `transform` go on with less at a time, and a warning. The
+    result is the same but for rounding.
+
+    From version 1.9 of scikit-learn on, ``set_callbacks`` takes its callbacks; each epoch of `fit`
+    is a task of theirs, after which one may ask to stop.
 
     The rows of the memory bank are moved by Adam with a state of their own: a row that is not
     in the batch stays where it is. ``torch.optim.Adam`` over the whole bank would move each

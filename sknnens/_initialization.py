@@ -157,7 +157,7 @@ def fit_projection(
     mean : ndarray of shape (n_features,)
     components : ndarray of shape (n_components, n_features)
     """
-    pca = PCA(n_components, random_state=random_state).fit(stacked)
+    pca = _fit_pca(stacked, n_components, random_state)
     components = pca.components_
     if whiten_exponent:
         size = _relative(pca.singular_values_)
@@ -202,7 +202,7 @@ def fit_neighbor_projection(
     whiten_exponent : float
         Of the first map.
     """
-    pca = PCA(max(width, n_components), random_state=random_state).fit(stacked)
+    pca = _fit_pca(stacked, max(width, n_components), random_state)
     components = np.zeros((n_components, stacked.shape[1]))
     size = _relative(pca.singular_values_)
     kept = size > SMALLEST_WHITENED
@@ -289,6 +289,13 @@ def correlate_neighbors(
     differences = np.einsum("ij,ij->j", weights, within @ weights)
     weights *= (1 - differences / (2 * values.clip(np.finfo(float).tiny))).clip(0, 1)
     return weights
+
+
+def _fit_pca(stacked: NDArray[Any], n_components: int, random_state: Any) -> PCA:
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # shares of no variance, which are not used
+        return PCA(n_components, random_state=random_state).fit(stacked)
 
 
 def _relative(sizes: NDArray[Any]) -> NDArray[Any]:

@@ -36,7 +36,8 @@ class BankAdam:
     learning_rate : float
         Step size.
     non_negative : bool
-        Whether every step ends with the rows' negative entries set to 0.
+        Whether every step ends with the rows' negative entries set to 0; one that would leave a row
+        without any is not taken.
     moments : sequence of two Tensor of shape (n, d), default=None
         Zeros, on the device of `bank`; None makes them.
     device : torch.device, default=None
@@ -92,9 +93,10 @@ class BankAdam:
         rows, *moments = parts = [buffer[: index.shape[0]] for buffer in self._buffers]
         for whole, part in zip(self.state[1:], moments, strict=True):
             self._gather(whole, index, part)
+        before = rows.clone() if self.non_negative else None
         _adam([rows], [grad], [moments[0]], [moments[1]], self._done, self.learning_rate)
-        if self.non_negative:
-            rows.clamp_min_(0)
+        if before is not None:
+            _clamp(rows, before)
         index = index.to(self.state[0].device)
         for whole, part in zip(self.state, parts, strict=True):
             whole.index_copy_(0, index, part.to(whole.device))
@@ -118,7 +120,8 @@ class RowAdam:
     learning_rate : float
         Step size.
     non_negative : bool
-        Whether every step ends with the rows' negative entries set to 0.
+        Whether every step ends with the rows' negative entries set to 0; one that would leave a row
+        without any is not taken.
     """
 
     def __init__(self, rows: torch.Tensor, learning_rate: float, non_negative: bool):
@@ -174,9 +177,10 @@ class RowAdam:
         step *= self.learning_rate / -torch.expm1(self.count * math.log(beta1))
         if moving is not None:
             step.masked_fill_(~moving[:, None], 0)
+        before = self.rows.clone() if self.non_negative else None
         self.rows -= step
-        if self.non_negative:
-            self.rows.clamp_min_(0)
+        if before is not None:
+            _clamp(self.rows, before)
 
 
 class RowNewton:
@@ -198,7 +202,8 @@ class RowNewton:
         What Adam's step size would be. The radius of the ball is as far as `REACH` of its steps
         lead at most.
     non_negative : bool
-        Whether every step ends with the rows' negative entries set to 0.
+        Whether every step ends with the rows' negative entries set to 0; one that would leave a row
+        without any is not taken.
     least_steps : int or inf, default=LEAST_STEPS
         After these, a row takes another one only if the last but one lowered its loss by more than
         `LARGE_GAIN` of what all of them have. Where views are missing that is
@@ -295,7 +300,7 @@ class RowNewton:
         move = self._move(step, turn)
         torch.addcmul(self.kept, move, self.length, value=-1, out=self.rows)
         if self.non_negative:
-            self.rows.clamp_min_(0)
+            _clamp(self.rows, self.kept)
         travel = self.rows - self.start
         nearer = _length(travel).reciprocal_().mul_(self.radius).clamp_max_(1)
         torch.addcmul(self.start, travel, nearer, out=self.rows)
@@ -334,6 +339,12 @@ class RowNewton:
     def go_back(self, which: torch.Tensor) -> None:
         """Take some rows to the best place so far."""
         torch.where(which[:, None], self.kept, self.rows, out=self.rows)
+
+
+def _clamp(rows: torch.Tensor, before: torch.Tensor) -> None:
+    """Set negative entries to 0; a row that would have nothing left stays where it was."""
+    rows.clamp_min_(0)
+    torch.where(rows.any(dim=1, keepdim=True), rows, before, out=rows)
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

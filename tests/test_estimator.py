@@ -124,6 +124,37 @@ def test_parameters_set_after_fit_are_checked(views):
         fitted.transform(views)
 
 
+@pytest.mark.parametrize("solver", ["newton", "adam"])
+def test_non_negative_leaves_something_of_each_row(solver):
+    """Rows that a step would take to nothing, in transform and in the bank."""
+    X = np.random.RandomState(0).randn(300, 4)
+    learner = EnsembleRepresentationLearner(
+        non_negative=True,
+        representation_learning_rate=0.03,
+        transform_solver=solver,
+        random_state=0,
+    ).fit(X)
+    rows = learner.transform(X)
+    start = learner.set_params(transform_max_iter=0).transform(X)
+    assert rows.min() == 0
+    some = start.any(axis=1)
+    assert rows[some].any(axis=1).all()
+    assert learner.embedding_[some].any(axis=1).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("init", ["auto", "pca", "whiten"])
+def test_views_without_variance(init):
+    X = np.array([[1.0], [2.0], [3.0]])
+    assert np.isfinite(EnsembleRepresentationLearner(init=init).fit_transform(X)).all()
+
+
+@pytest.mark.parametrize(("alpha", "dtype"), [(1e38, np.float32), (1e308, np.float64)])
+def test_alpha_too_large(alpha, dtype):
+    with pytest.raises(ValueError, match=r"no longer finite. Lower .*alpha \(now"):
+        EnsembleRepresentationLearner(alpha=alpha).fit(make_views(dtype=dtype))
+
+
 def test_scale_of_the_view_weights_does_not_matter(views):
     expected = learner(view_weights=[1, 0.5, 0.25]).fit_transform(views)
     for scale in (4, 2.0**200):

@@ -327,6 +327,12 @@ BAD_FITS = {
         ValueError,
         "view_weights must be non-negative",
     ),
+    "tiny weight": (
+        {"view_weights": [1, 1e-12]},
+        [np.ones((9, 3))] * 2,
+        ValueError,
+        "must not differ by more than a factor of 1e",
+    ),
     "zero weights": ({"view_weights": [0, 0]}, [np.ones((9, 3))] * 2, ValueError, "not all zero"),
     "nan weight": (
         {"view_weights": [1, np.nan]},

@@ -280,7 +280,7 @@ def time_steps(size: Size, device: str) -> dict[str, float]:
         ends, alone = [], []
 
         def on_epoch(
-            n: int, loss: float, products: Any = products, alone: Any = alone, ends: Any = ends
+            n: int, curve: Any, products: Any = products, alone: Any = alone, ends: Any = ends
         ) -> None:
             synchronize(device)
             ends.append(time.perf_counter())
