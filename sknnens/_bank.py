@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sknnens._device import free_memory
+from sknnens._memory import free_memory
 from sknnens._memory_map import new_matrix
 
 BANK_SHARE = 0.5  # of a device's free memory that the bank and its moments may take

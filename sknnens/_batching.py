@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sknnens._device import Precision, free_memory, share_memory
+from sknnens._device import Precision, share_memory
 from sknnens._loss import normalize_rows
+from sknnens._memory import free_memory
 
 # Rows that are inferred together.  Every chunk has exactly so many, the last one padded with
 # zero rows: a matrix product rounds differently for different numbers of rows.

@@ -1,17 +1,15 @@
 """Devices and precisions: names given by the user to what torch needs."""
 
-import gc
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-T = TypeVar("T")
 PRECISIONS = ("auto", "float32", "tf32", "bfloat16")
 
 
@@ -91,27 +89,6 @@ def own_modes(device: torch.device) -> Iterator[None]:
             if torch.amp.is_autocast_available(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         yield
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no room, on a device or on the host."""
-    # torch raises a RuntimeError with these words for the CPU and for mps
-    texts = "out of memory", "can't allocate memory"
-    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(text in str(error).lower() for text in texts)
-    )
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Bytes that a device has left; None where that is not known, or the device is the host."""
-    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
-
-
-def release_memory(device: torch.device) -> None:
-    """Give back what is no longer used, before memory is asked for again."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
 
 
 @dataclass(frozen=True)
@@ -207,57 +184,6 @@ class _Writable:
     def __init__(self, x: NDArray[Any]):
         self.array = x  # kept alive
         self.__array_interface__ = {**x.__array_interface__, "data": (x.ctypes.data, False)}
-
-
-@dataclass(frozen=True)
-class MemoryPlan:
-    """How much of a fit is held on its device at a time.
-
-    Attributes
-    ----------
-    on_device : bool
-        Whether features, representations and their moments may be kept there.
-    n_parts : int
-        In how many parts a batch is worked on.
-    """
-
-    on_device: bool = True
-    n_parts: int = 1
-
-    def less(self) -> "MemoryPlan":
-        """Hold less: first only what is worked on, then half of that."""
-        return MemoryPlan(False, self.n_parts if self.on_device else 2 * self.n_parts)
-
-
-def within_memory(
-    attempt: Callable[[MemoryPlan], T], device: torch.device, most_parts: int = 1
-) -> tuple[T, MemoryPlan]:
-    """Try, with less and less on the device as long as there is no room.
-
-    Parameters
-    ----------
-    attempt : callable
-        Called with a plan, until it does not run out of memory.
-    device : torch.device
-        Where it works.
-    most_parts : int, default=1
-        Where a batch is in as many parts, the error is raised.
-
-    Returns
-    -------
-    result, plan
-        What it returned, and the plan that it did so with.
-    """
-    plan = MemoryPlan()
-    while True:
-        try:
-            return attempt(plan), plan
-        except Exception as error:
-            least = not plan.on_device and plan.n_parts >= most_parts
-            if least or not is_out_of_memory(error):
-                raise
-        plan = plan.less()
-        release_memory(device)  # not before the error is gone, which holds on to what was there
 
 
 def to_tensor(x: NDArray[Any], precision: Precision, device: torch.device) -> torch.Tensor:

@@ -23,7 +23,6 @@ from sknnens._checkpoint import Checkpoint, digest_views, dump_start, load_start
 from sknnens._curvature import invert, mean_curvature
 from sknnens._device import (
     PRECISIONS,
-    MemoryPlan,
     Precision,
     own_modes,
     resolve_device,
@@ -32,9 +31,9 @@ from sknnens._device import (
     share_memory,
     to_numpy,
     to_tensor,
-    within_memory,
 )
 from sknnens._engine import TrainRecord, train
+from sknnens._fork import survives_fork
 from sknnens._inference import InferRecord, infer
 from sknnens._initialization import (
     WHITEN_EXPONENT,
@@ -46,6 +45,7 @@ from sknnens._initialization import (
     stack_units,
 )
 from sknnens._loss import cosine_loss
+from sknnens._memory import MemoryPlan, within_memory
 from sknnens._memory_map import new_matrix, release_pages
 from sknnens._network import Networks, init_networks, layer_sizes
 from sknnens._persistence import PortableMixin
@@ -491,8 +491,13 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
         data = self._read_to_fit(X, y)
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, data.arrays[0].dtype, device)
-        with own_modes(device):
-            fitted, record, plan = self._learn(data, precision, device, tasks)
+
+        @survives_fork
+        def learn() -> tuple[dict[str, Any], TrainRecord, MemoryPlan]:
+            with own_modes(device):
+                return self._learn(data, precision, device, tasks)
+
+        fitted, record, plan = learn()
         self._publish(fitted)
         tasks.finish()
         self._warn_about_fit(record, plan)
@@ -679,6 +684,7 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
             )
         return rows
 
+    @survives_fork
     def _infer(
         self,
         arrays: list[NDArray[Any]],
@@ -728,6 +734,7 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
         record.ran_out |= not plan.on_device
         return record
 
+    @survives_fork
     def _recover(self, X: Any, max_iter: int | None) -> NDArray[np.float64]:
         """Cosines of the views with what the MLPs recover, shape (n_samples, n_views).
 

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from sknnens._batching import SMALL_CHUNKS, chunk_rows, copy_rows
-from sknnens._device import Precision, is_out_of_memory, release_memory, to_numpy
+from sknnens._device import Precision, to_numpy
 from sknnens._engine import Step, diverged, is_finite
 from sknnens._loss import normalize_rows
+from sknnens._memory import is_out_of_memory, release_memory
 from sknnens._network import Networks
 from sknnens._optim import LEAST_STEPS, RowAdam, RowNewton
 from sknnens._start import Start

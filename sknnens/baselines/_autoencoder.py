@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval
 from sknnens._batching import shuffled_batches
 from sknnens._device import Precision, own_modes, resolve_precision, to_numpy, to_tensor
 from sknnens._engine import Step
+from sknnens._fork import survives_fork
 from sknnens._initialization import choose_width, mean_columns, stack_units
 from sknnens._network import Networks, Pass, init_networks, layer_sizes
 from sknnens._optim import NetworkAdam
@@ -133,6 +134,7 @@ class ConcatenationAutoencoder(WeightedBaseline):
         self.normalize = normalize
         self.random_state = random_state
 
+    @survives_fork
     def _learn(
         self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
     ) -> dict[str, Any]:
@@ -208,6 +210,7 @@ class ConcatenationAutoencoder(WeightedBaseline):
         stacked -= mean.astype(dtype)
         return stacked
 
+    @survives_fork
     def _map(
         self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
     ) -> NDArray[Any]:

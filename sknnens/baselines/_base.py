@@ -13,6 +13,7 @@ from sknnens._base import ViewsTransformer
 from sknnens._batching import CHUNK_ROWS, unit_rows
 from sknnens._checks import find_missing
 from sknnens._device import resolve_precision, to_numpy
+from sknnens._fork import survives_fork
 from sknnens._loss import normalize_rows
 
 
@@ -91,6 +92,7 @@ class Baseline(ViewsTransformer):
         raise NotImplementedError
 
 
+@survives_fork
 def _unit_views(arrays: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], NDArray[np.bool_]]:
     """Normalise each view, and tell which rows have it; the others become zero."""
     cpu = torch.device("cpu")
@@ -99,6 +101,7 @@ def _unit_views(arrays: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], NDA
     return units, ~find_missing(arrays)
 
 
+@survives_fork
 def _normalize_in_place(rows: NDArray[Any]) -> None:
     """Scale each row to length 1, in a way that does not depend on what other rows there are."""
     for begin in range(0, len(rows), CHUNK_ROWS["cpu"]):
