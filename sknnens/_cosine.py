@@ -12,6 +12,7 @@ from sklearn.utils import check_array
 
 from sknnens._batching import unit_rows
 from sknnens._device import resolve_precision, to_numpy
+from sknnens._fork import survives_fork
 from sknnens._views import FLOAT_DTYPES, as_native
 
 MAX_ROWS = 1024  # in a chunk; more are no faster
@@ -33,6 +34,7 @@ def read_unit_pair(queries: ArrayLike, database: ArrayLike) -> tuple[NDArray[Any
     return a.astype(dtype, copy=False), b.astype(dtype, copy=False)
 
 
+@survives_fork
 def to_unit(x: NDArray[Any]) -> NDArray[Any]:
     """Copy with rows of length 1, in the same type; a zero row stays zero, and NaN becomes zero."""
     cpu = torch.device("cpu")

@@ -1,5 +1,6 @@
 """Computing in a process that was forked."""
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable
@@ -39,6 +40,16 @@ def survives_fork(function: Callable[P, T]) -> Callable[P, T]:
             return function(*args, **kwargs)
         work = partial(function, *args, **kwargs)
         with ThreadPoolExecutor(1) as pool:
-            return pool.submit(copy_context().run, work).result()
+            thread = pool.submit(threading.get_ident).result()
+            future = pool.submit(copy_context().run, work)
+            while True:
+                try:
+                    return future.result()
+                except KeyboardInterrupt:
+                    if future.done():
+                        raise
+                    # Ctrl-C came to this thread, which only waits; the other one knows what to do
+                    interrupt = ctypes.py_object(KeyboardInterrupt)
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), interrupt)
 
     return wrapper

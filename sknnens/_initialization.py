@@ -8,9 +8,9 @@ import scipy.sparse
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from sklearn.decomposition import PCA
-from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
+from sknnens._cosine import nearest
 from sknnens._views import column_slices
 from sknnens._weighing import exp_entropy
 
@@ -212,8 +212,11 @@ def fit_neighbor_projection(
     exponent = choose_exponent(size)
     whitened = size**-exponent
     rows = (stacked - pca.mean_) @ axes.T
-    near = NearestNeighbors(n_neighbors=min(N_NEIGHBORS, len(rows) - 1), algorithm="brute")
-    graph = near.fit(normalize(rows * whitened)).kneighbors_graph()
+    # scikit-learn's search would set the threads of BLAS for the whole process meanwhile
+    near = nearest(normalize(rows * whitened), None, min(N_NEIGHBORS, len(rows) - 1))
+    begins = np.arange(len(near) + 1) * near.shape[1]
+    shape = len(near), len(near)
+    graph = scipy.sparse.csr_matrix((np.ones(near.size), near.ravel(), begins), shape=shape)
     # the products of a map with itself; after it rows have the variance 1
     metric = np.diag(whitened**2) / (whitened**2 @ variances)
     other = correlate_neighbors(rows, variances, graph)

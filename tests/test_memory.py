@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal, assert_equal
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sknnens import EnsembleRepresentationLearner
+from sknnens._bank import new_bank
 from sknnens._batching import chunk_rows
 from sknnens._optim import BankAdam
 
@@ -195,6 +196,21 @@ def test_fit_that_fails_leaves_the_file_as_it_was(views, tmp_path):
         learner(embedding_path=path, learning_rate=1e30, max_iter=30).fit(views)
     assert_array_equal(np.load(path), before.embedding_)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_where_the_bank_is(monkeypatch):
+    meta = torch.device("meta")  # one without memory, which every machine has
+
+    def where(**params):
+        with new_bank((10, 4), torch.float32, meta, path=None, **params) as bank:
+            assert all(x.shape == (10, 4) for x in bank)
+            return {x.device.type for x in bank}
+
+    assert where(on_device=True) == {"meta"}
+    assert where(on_device=False) == {"cpu"}
+    for free, expected in ((959, "cpu"), (960, "meta")):  # twice 3 x 10 x 4 x 4 bytes
+        monkeypatch.setattr("sknnens._bank.free_memory", lambda device, free=free: free)
+        assert where(on_device=True) == {expected}
 
 
 def test_bank_on_the_host(device, monkeypatch):

@@ -308,6 +308,15 @@ def test_damaged_files(path, views):
     assert_array_equal(loaded.transform(views), expected.transform(views))
 
 
+def test_parameters_that_an_older_version_did_not_have(fitted, views):
+    state = fitted.__getstate__()
+    del state["checkpoint_every"], state["embedding_path"]
+    loaded = object.__new__(EnsembleRepresentationLearner)
+    loaded.__setstate__(state)
+    assert loaded.get_params() == fitted.get_params()
+    assert_array_equal(loaded.fit(views).transform(views), fitted.transform(views))
+
+
 @pytest.mark.parametrize("kind", ["pickle", "joblib", "skops", "safetensors"])
 def test_old_files(kind):
     """Files that an older version wrote; `make_files.py` made them and is not to be run again."""
