@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from sknnens._memory import mark_callback
+
 __all__ = ["CallbackSupportMixin", "FitTasks"]
 
 try:
@@ -51,6 +53,7 @@ class FitTasks:
         self._root.call_on_fit_task_begin(**self._passed)
         self._epochs: list[Any] = []
         self._n_begun = self._n_ended = 0
+        self._stopped = False
 
     def begin(self, epoch: int) -> None:
         """Begin an epoch, counted from 0; those before it that had no beginning only count."""
@@ -58,8 +61,7 @@ class FitTasks:
             self._epochs.append(self._root.subcontext(task_name="epoch"))
         if epoch >= self._n_begun:
             self._n_begun = epoch + 1
-            with torch.inference_mode(False):  # whatever a callback does
-                self._epochs[epoch].call_on_fit_task_begin(**self._passed)
+            self._call(self._epochs[epoch].call_on_fit_task_begin)
 
     def end(self, epoch: int, state: Callable[[], dict[str, Any]]) -> bool:
         """End an epoch, if it has begun.
@@ -77,11 +79,19 @@ class FitTasks:
             Whether a callback asks to stop.
         """
         if epoch < self._n_ended or epoch >= self._n_begun:
-            return False
+            return self._stopped and epoch == self._n_ended - 1
         self._n_ended = epoch + 1
-        task = self._epochs[epoch]
-        with torch.inference_mode(False):
-            return bool(task.call_on_fit_task_end(**self._passed, reconstruction_attributes=state))
+        end = self._epochs[epoch].call_on_fit_task_end
+        self._stopped = bool(self._call(end, reconstruction_attributes=state))
+        return self._stopped
+
+    def _call(self, hook: Callable[..., Any], **params: Any) -> Any:
+        try:
+            with torch.inference_mode(False):  # whatever a callback does
+                return hook(**self._passed, **params)
+        except Exception as error:
+            mark_callback(error)
+            raise
 
     def finish(self) -> None:
         """End the fit, whose attributes are set."""

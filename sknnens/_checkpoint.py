@@ -13,7 +13,7 @@ from sknnens._batching import SCAN_ROWS
 from sknnens._memory_map import check_path, new_file, release_pages
 
 IDENTITY = "identity"
-START = ("start_weights", "start_mean", "start_components", "start_exponent")
+START = ("start_weights", "start_mean", "start_components", "start_exponent", "start_warm")
 
 
 class Checkpoint:
@@ -25,50 +25,45 @@ class Checkpoint:
     ----------
     path : str or path-like
         Its name.
-    every : int
-        Epochs from one state to the next.
     identity : mapping from str to str
         What the fit depends on.
     """
 
-    def __init__(self, path: str | os.PathLike[str], every: int, identity: Mapping[str, str]):
+    def __init__(self, path: str | os.PathLike[str], identity: Mapping[str, str]):
         self.path = check_path(path, "checkpoint")
-        self.every = every
         self.identity = dict(identity)
 
-    def open(self) -> Any:
-        """Open the state that an earlier fit left, array by name; None where there is none.
+    def check(self) -> bool:
+        """Whether an earlier fit left a state.
 
         Raises
         ------
         ValueError
             If the file is not a whole checkpoint, or is that of another fit.
         """
-        for partial in self.path.parent.glob(
-            f"{self.path.name}.*.partial"
-        ):  # of one that was killed
-            partial.unlink(missing_ok=True)
         if not self.path.exists():
-            return None
+            return False
         where, remedy = f"checkpoint={str(self.path)!r}", "Remove the file to begin anew."
         try:
-            saved = np.load(self.path, allow_pickle=False)
-            damaged = saved.zip.testzip()
-            identity = json.loads(str(saved[IDENTITY]))
+            with np.load(self.path, allow_pickle=False) as saved:
+                damaged = saved.zip.testzip()
+                identity = json.loads(str(saved[IDENTITY]))
         except Exception as error:  # a damaged file has many ways to be wrong
             raise ValueError(f"{where} is not a whole checkpoint ({error}). {remedy}") from None
         if damaged is not None:
-            saved.close()
-            raise ValueError(f"{where} is damaged, in its part {damaged}. {remedy}")
+            raise ValueError(f"{where} is not a whole checkpoint ({damaged} is damaged). {remedy}")
         if identity != self.identity:
-            saved.close()
             names = identity.keys() | self.identity.keys()
             other = sorted(x for x in names if identity.get(x) != self.identity.get(x))
             raise ValueError(
                 f"{where} is of a fit that differs in {', '.join(other)}. {remedy} A fit that runs "
                 "beside another needs a file of its own."
             )
-        return saved
+        return True
+
+    def open(self) -> Any:
+        """Open the state, array by name, to be closed; None where there is none."""
+        return np.load(self.path, allow_pickle=False) if self.path.exists() else None
 
     def save(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Put a state in the place of the last one."""
@@ -92,13 +87,28 @@ def digest_views(views: Sequence[NDArray[Any]]) -> str:
     return found.hexdigest()
 
 
-def dump_start(weights: NDArray[Any], projection: Sequence[Any]) -> dict[str, NDArray[Any]]:
-    """Name the weights of the views, and mean, components and exponent of the projection."""
-    parts = zip(START, (weights, *projection), strict=True)
+def dump_start(
+    weights: NDArray[Any], projection: Sequence[Any], warm: bool
+) -> dict[str, NDArray[Any]]:
+    """Name how a fit began.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_views,)
+        Of the views.
+    projection : sequence
+        Mean, components and exponent, or None for each.
+    warm : bool
+        Whether another fit was continued.
+    """
+    parts = zip(START, (weights, *projection, warm), strict=True)
     return {name: np.asarray(part) for name, part in parts if part is not None}
 
 
-def load_start(saved: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], tuple[Any, Any, Any]]:
+def load_start(
+    saved: Mapping[str, NDArray[Any]],
+) -> tuple[NDArray[Any], tuple[Any, Any, Any], bool]:
     """Give what `dump_start` was given."""
-    mean, components, exponent = (saved.get(x) for x in START[1:])
-    return saved[START[0]], (mean, components, None if exponent is None else float(exponent))
+    weights, mean, components, exponent, warm = (saved.get(name) for name in START)
+    assert weights is not None
+    return weights, (mean, components, None if exponent is None else float(exponent)), bool(warm)

@@ -92,8 +92,9 @@ def invert(curvature: torch.Tensor) -> torch.Tensor:
     identity = torch.eye(len(curvature), dtype=curvature.dtype, device=curvature.device)
     if not curvature.isfinite().all():
         return identity
-    values, vectors = torch.linalg.eigh(curvature)
+    # not all accelerators have it
+    values, vectors = torch.linalg.eigh(curvature if curvature.is_cuda else curvature.cpu())
     values.clamp_min_(0)
     mean = values.mean()
     inverse = (vectors / (values + DAMPING * mean)) @ vectors.T
-    return inverse if mean > 0 and inverse.isfinite().all() else identity
+    return inverse.to(identity) if mean > 0 and inverse.isfinite().all() else identity

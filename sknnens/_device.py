@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sknnens._memory import is_out_of_memory
+
 PRECISIONS = ("auto", "float32", "tf32", "bfloat16")
 
 
@@ -39,6 +41,8 @@ def resolve_device(name: str) -> torch.device:
         probe = torch.zeros(1, device=torch.device(name))
         probe.item()  # a device may be known and hold no numbers
     except Exception as error:  # torch raises many kinds
+        if is_out_of_memory(error):
+            raise
         reason = str(error).splitlines()[0].split(". ")[0].rstrip(".") if str(error) else "unknown"
         raise ValueError(
             f"device={name!r} cannot be used: {reason[:200]}. Allowed are 'auto', 'cpu' and the "
@@ -140,9 +144,13 @@ def resolve_precision(name: str, input_dtype: Any, device: torch.device) -> Prec
 
 
 def _has_float64(device: torch.device) -> bool:
+    if device.type in ("cpu", "cuda"):
+        return True
     try:
         torch.zeros(1, dtype=torch.float64, device=device)
-    except (TypeError, RuntimeError):  # mps and some other accelerators do not
+    except (TypeError, RuntimeError) as error:  # mps and some other accelerators do not
+        if is_out_of_memory(error):
+            raise
         return False
     return True
 

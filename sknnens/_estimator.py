@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,7 +47,13 @@ from sknnens._initialization import (
 )
 from sknnens._loss import cosine_loss
 from sknnens._memory import MemoryPlan, within_memory
-from sknnens._memory_map import new_matrix, release_pages
+from sknnens._memory_map import (
+    check_not_read,
+    check_path,
+    new_matrix,
+    release_pages,
+    remove_partials,
+)
 from sknnens._network import Networks, init_networks, layer_sizes
 from sknnens._persistence import PortableMixin
 from sknnens._progress import ProgressBar
@@ -312,7 +319,8 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
     A sample's representation does not depend on the other samples in the call: the same row
     comes out equal to the last bit alone, in a batch and in any order, on one machine and
     device with the same number of threads. For this, `transform` works in chunks of one fixed
-    size (256 to 1,024 rows on the CPU, by their width). The first call with few rows tries out
+    size (256 to 1,024 rows on the CPU, by their width; 8,192 on other devices, or as many as half
+    of their free memory takes). The first call with few rows tries out
     whether a row comes out the same in a small chunk, which then takes milliseconds.
 
     ``fit_transform(X)`` is ``fit(X).transform(X)``.
@@ -489,6 +497,12 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
         """
         tasks = FitTasks(self, X, y, self.max_iter)
         data = self._read_to_fit(X, y)
+        if self.warm_start and hasattr(self, "coefs_") and not hasattr(self, "embedding_"):
+            warnings.warn(
+                "warm_start=True continues with the weights, but the representations start anew: "
+                "embedding_ was left out of the file that the learner came from, or deleted.",
+                stacklevel=3,
+            )
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, data.arrays[0].dtype, device)
 
@@ -518,22 +532,22 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
             names = data.attributes["view_names_"].tolist()
             self._check_same_shapes(names, data.spread(widths, []))
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        checkpoint = self._make_checkpoint(data, precision, seed, continuing)
-
-        def find_start(plan: MemoryPlan) -> tuple[NDArray[Any], tuple[Any, Any, float | None]]:
-            if continuing:
-                projection = self.init_mean_, self.init_components_, self.whiten_exponent_
-                return self._weights_to_continue(data), projection
-            saved = None if checkpoint is None else checkpoint.open()
-            if saved is None:
-                return self._fit_start(data, n_components, seed, precision)
-            with saved:
-                return load_start(saved)
-
-        (view_weights, projection), start_plan = within_memory(find_start, device)
+        self._check_paths(arrays)
+        checkpoint = self._make_checkpoint(data, precision)
+        plans = []
+        if checkpoint is not None and checkpoint.check():
+            with checkpoint.open() as saved:
+                view_weights, projection, warm = load_start(saved)
+        elif continuing:
+            view_weights, warm = self._weights_to_continue(data), True
+            projection = self.init_mean_, self.init_components_, self.whiten_exponent_
+        else:
+            fit_start = partial(self._fit_start, data, n_components, seed, precision)
+            (view_weights, projection), plan = within_memory(lambda _: fit_start(), device)
+            plans.append(plan)
+            warm = False
         mean, components, exponent = projection
         make_start = partial(self._make_start, view_weights, mean, components, precision)
-        start = make_start(device)
 
         def describe(networks: Networks, loss_curve: list[float]) -> dict[str, Any]:
             """Give all fitted attributes but the bank."""
@@ -562,7 +576,7 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
                 "device_": str(device),
             }
 
-        def attempt(plan: MemoryPlan) -> tuple[Networks, TrainRecord, NDArray[Any]]:
+        def attempt(plan: MemoryPlan) -> tuple[dict[str, Any], TrainRecord]:
             generator = torch.Generator(device="cpu").manual_seed(seed)
             if continuing:
                 networks = self._fitted_networks(precision, device, relu_output)
@@ -581,11 +595,15 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
                 ) as (bank, *moments),
                 ProgressBar(self.max_iter, "fit", "epoch", bool(self.verbose)) as progress,
             ):
+                saved = None if checkpoint is None else checkpoint.open()
                 if continuing and len(getattr(self, "embedding_", ())) == len(bank):
                     bank.copy_(share_memory(self.embedding_))
-                else:
+                elif saved is None:
+                    start = make_start(device)
                     for part, targets in padded_chunks(arrays, precision, device):
                         bank[part] = start(targets)[: part.stop - part.start]
+                if self.non_negative:
+                    bank.clamp_min_(0)
 
                 def on_epoch(n_done: int, loss_curve: list[float]) -> bool:
                     progress.update(n_done, loss_curve[-1])
@@ -598,7 +616,7 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
                     moments=moments,
                     view_weights=view_weights.tolist(),
                     max_iter=self.max_iter,
-                    warmup_epochs=0 if continuing else round(self.warmup * self.max_iter),
+                    warmup_epochs=0 if warm else round(self.warmup * self.max_iter),
                     batch_size=int(min(self.batch_size, len(bank))),
                     learning_rate=self.learning_rate,
                     representation_learning_rate=self._row_step_size(),
@@ -612,21 +630,27 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
                     on_epoch=on_epoch,
                     n_parts=plan.n_parts,
                     keep_views=plan.on_device,
-                    resume_from=None if checkpoint is None else checkpoint.open(),
+                    resume_from=saved,
                     save_state=save_state,
                 )
-            if self.embedding_path is not None:
-                return networks, record, np.load(self.embedding_path, mmap_mode="r")
-            return networks, record, bank.cpu().numpy()  # not a copy: it may be large
+                try:
+                    fitted = describe(networks, record.loss_curve)
+                except KeyboardInterrupt:  # what was learned is not thrown away for that
+                    record.interrupted = True
+                    fitted = describe(networks, record.loss_curve)
+            if self.embedding_path is None:
+                fitted["embedding_"] = bank.cpu().numpy()  # not a copy: it may be large
+            else:
+                fitted["embedding_"] = np.load(self.embedding_path, mmap_mode="r")
+            return fitted, record
 
-        begun, plans = dump_start(view_weights, projection), [start_plan]
+        begun = dump_start(view_weights, projection, warm)
 
         def save_state(n_epochs: int, dump: Callable[[], dict[str, NDArray[Any]]]) -> None:
             if checkpoint is not None and n_epochs % self.checkpoint_every == 0:
                 checkpoint.save(begun | dump())
 
-        (networks, record, rows), plan = within_memory(attempt, device, self.batch_size)
-        fitted = describe(networks, record.loss_curve) | {"embedding_": rows}
+        (fitted, record), plan = within_memory(attempt, device, self.batch_size)
         if checkpoint is not None and not record.interrupted:
             checkpoint.remove()
         plans.append(plan)
@@ -660,6 +684,8 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
         device = resolve_device_or_auto(self.device)
         max_iter = self._n_steps()
         shape = len(arrays[0]), self._n_features_out
+        if out is not None:
+            check_not_read(out, arrays, "out")
         if out is None:
             rows = np.empty(shape, dtype=arrays[0].dtype)
             record = self._infer(arrays, max_iter, self.normalize, rows, device)
@@ -778,24 +804,42 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
         present = [target.any(dim=1) for target in targets]
         return invert(mean_curvature(networks, start(targets), present, view_weights.tolist()))
 
-    def _make_checkpoint(
-        self, data: FitInput, precision: Precision, seed: int, continuing: bool
-    ) -> Checkpoint | None:
+    def _check_paths(self, arrays: list[NDArray[Any]]) -> None:
+        """Raise ValueError where a file cannot be written, or would replace another."""
+        bank, state = self.embedding_path, self.checkpoint
+        if bank is not None:
+            check_path(bank, "embedding_path")
+            check_not_read(bank, arrays, "embedding_path")
+        if state is not None:
+            path = check_path(state, "checkpoint")
+            check_not_read(state, arrays, "checkpoint")
+            if bank is not None and path.resolve() == Path(bank).resolve():
+                raise ValueError(f"checkpoint and embedding_path are the same file, {str(path)!r}.")
+
+    def _make_checkpoint(self, data: FitInput, precision: Precision) -> Checkpoint | None:
         """Read `checkpoint`; its identity is all that the result of `fit` depends on."""
         if self.checkpoint is None:
             return None
+        for path in (self.checkpoint, self.embedding_path):
+            if path is not None:
+                remove_partials(Path(path))
         params = self.get_params(deep=False)
-        identity = {k: repr(v) for k, v in params.items() if k not in NOT_IN_CHECKPOINT}
+        identity = {
+            name: repr(value.item() if isinstance(value, np.generic) else value)
+            for name, value in params.items()
+            if name not in NOT_IN_CHECKPOINT
+        }
         identity |= {
             "version": __version__,
             "the data": digest_views(data.arrays),
             "the names of the views": repr(data.attributes["view_names_"].tolist()),
             "view_weights": repr("auto" if self._weighs_itself else data.view_weights.tolist()),
-            "warm_start": repr(continuing),
-            "random_state": repr(None if self.random_state is None else seed),
             "precision": repr(precision),
         }
-        return Checkpoint(self.checkpoint, self.checkpoint_every, identity)
+        # a generator is at another place each time
+        if not isinstance(self.random_state, np.random.RandomState | None):
+            identity["random_state"] = repr(int(self.random_state))
+        return Checkpoint(self.checkpoint, identity)
 
     def _fit_start(
         self, data: FitInput, n_components: int, seed: int, precision: Precision

@@ -47,7 +47,7 @@ def survives_fork(function: Callable[P, T]) -> Callable[P, T]:
                     return future.result()
                 except KeyboardInterrupt:
                     if future.done():
-                        raise
+                        return future.result()
                     # Ctrl-C came to this thread, which only waits; the other one knows what to do
                     interrupt = ctypes.py_object(KeyboardInterrupt)
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), interrupt)

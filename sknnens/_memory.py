@@ -1,5 +1,6 @@
 """What to do where memory runs out: the same with less at a time."""
 
+import errno
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,20 +9,36 @@ from typing import TypeVar
 import torch
 
 T = TypeVar("T")
+# of a RuntimeError: torch raises it for all but CUDA, in these words
+TEXTS = "out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there was no room, on a device or on the host."""
-    # torch raises a RuntimeError with these words for the CPU and for mps
-    texts = "out of memory", "can't allocate memory"
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(text in str(error).lower() for text in texts)
+        isinstance(error, RuntimeError) and any(text in str(error).lower() for text in TEXTS)
     )
+
+
+def mark_callback(error: Exception) -> None:
+    """Say that an error is of the user's own code, which is not called again."""
+    error._sknnens_callback = True  # type: ignore[attr-defined]
+
+
+def is_of_callback(error: Exception) -> bool:
+    """Whether `mark_callback` was called with it."""
+    return getattr(error, "_sknnens_callback", False)
 
 
 def free_memory(device: torch.device) -> int | None:
     """Bytes that a device has left; None where that is not known, or the device is the host."""
-    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
+    if device.type != "cuda":
+        return None
+    # torch keeps what was used before
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + kept
 
 
 def release_memory(device: torch.device) -> None:
@@ -76,7 +93,7 @@ def within_memory(
             return attempt(plan), plan
         except Exception as error:
             least = not plan.on_device and plan.n_parts >= most_parts
-            if least or not is_out_of_memory(error):
+            if least or not is_out_of_memory(error) or is_of_callback(error):
                 raise
         plan = plan.less()
         release_memory(device)  # not before the error is gone, which holds on to what was there

@@ -2,7 +2,8 @@
 
 import mmap
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -28,12 +29,32 @@ def release_pages(x: Any) -> None:
 
 def check_path(path: str | os.PathLike[str], parameter: str) -> Path:
     """Raise ValueError if there cannot be a file of that name."""
-    path = Path(path)
+    path = Path(os.fsdecode(path))
     if path.is_dir() or not path.parent.is_dir():
         raise ValueError(
             f"{parameter}={str(path)!r} must be the name of a file in a folder that is there."
         )
     return path
+
+
+def check_not_read(
+    path: str | os.PathLike[str], arrays: Sequence[NDArray[Any]], parameter: str
+) -> None:
+    """Raise ValueError if an array is a memory map of the file of that name."""
+    for x in arrays:
+        base: Any = x
+        while base is not None:
+            name = base.filename if isinstance(base, np.memmap) else None
+            if name is not None and os.path.exists(path) and os.path.samefile(name, path):
+                raise ValueError(f"{parameter}={str(path)!r} is the file that X is read from.")
+            base = getattr(base, "base", None)
+
+
+def remove_partials(path: Path) -> None:
+    """Remove what processes that were killed left of a file; nobody else may be writing it."""
+    for other in path.parent.iterdir():
+        if re.fullmatch(re.escape(path.name) + r"\.[0-9a-f]{8}\.partial", other.name):
+            other.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -86,7 +86,7 @@ class PortableMixin(BaseEstimator):
         attributes = {
             name: value
             for name, value in vars(self).items()
-            if (name.endswith("_") or name in SAVED) and (include_embedding or name != "embedding_")
+            if _is_saved(name) and (include_embedding or name != "embedding_")
         }
         write_contents(path, Contents(type(self).__name__, __version__, parameters, attributes))
 
@@ -115,12 +115,14 @@ class PortableMixin(BaseEstimator):
         """
         contents = read_contents(path)
         if contents.kind != cls.__name__:
-            raise ValueError(f"{os.fspath(path)!r} holds a {contents.kind}, not a {cls.__name__}.")
+            raise ValueError(
+                f"{os.fsdecode(path)!r} holds a {contents.kind}, not a {cls.__name__}."
+            )
         unknown = contents.parameters.keys() - set(cls._get_param_names())
         unknown |= {name for name in contents.attributes if not _is_saved(name)}
         if unknown:
             raise ValueError(
-                f"{os.fspath(path)!r} was written by sknnens {contents.version}; this version, "
+                f"{os.fsdecode(path)!r} was written by sknnens {contents.version}; this version, "
                 f"{__version__}, does not know of {', '.join(sorted(unknown))}."
             )
         learner = cls(**contents.parameters)
@@ -130,8 +132,9 @@ class PortableMixin(BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         # what a pickle holds: the bank would be most of it
         state: dict[str, Any] = dict(super().__getstate__())
-        if not self.warm_start:
-            state.pop("embedding_", None)
+        bank = state.pop("embedding_", None)
+        if bank is not None and self.warm_start:
+            state["embedding_"] = np.asarray(bank)  # not as the memory map that it may be
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -208,7 +211,7 @@ def read_contents(path: str | os.PathLike[str]) -> Contents:
         newer version of the package.
     """
     safetensors = _import_safetensors()[0]
-    name = os.fspath(path)
+    name = os.fsdecode(path)
     with open(name, "rb"):  # says what is wrong, as one is used to
         pass
     try:
@@ -271,7 +274,7 @@ def _encode(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else {"float": str(value)}
-    if isinstance(value, np.random.RandomState):
+    if isinstance(value, np.random.RandomState) and _is_mt19937(value):
         return {"RandomState": _encode(value.get_state(), name, arrays)}
     if isinstance(value, np.ndarray) and value.dtype.kind in "bfiu":
         arrays[name] = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("="))
@@ -288,6 +291,11 @@ def _encode(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
     raise TypeError(
         f"{name} holds a {type(value).__name__}, which cannot be saved; a pickle can hold it."
     )
+
+
+def _is_mt19937(generator: np.random.RandomState) -> bool:
+    state: Any = generator.get_state(legacy=False)
+    return bool(state["bit_generator"] == "MT19937")
 
 
 def _decode(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:

@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 
-from sknnens import EnsembleRepresentationLearner, stack_views
+from sknnens import EnsembleRepresentationLearner, _engine, stack_views
 from sknnens._optim import BankAdam
 
 callback = pytest.importorskip("sklearn.callback")
@@ -114,6 +114,35 @@ def test_memory_that_runs_out_is_not_an_epoch_more(views, monkeypatch):
     with pytest.warns(RuntimeWarning, match="Memory ran out"):
         learner().set_callbacks(recorder).fit(views)
     assert recorder.events[2:-2] == epochs(0, 1, 2, 3)
+
+
+def test_errors_of_callbacks_are_raised(views):
+    recorder, calls = Recorder(), []
+
+    def fail(estimator, context, *, X, fitted_estimator):
+        calls.append(context.task_name)
+        raise MemoryError("of the callback")
+
+    recorder.on_fit_task_end = fail
+    with pytest.raises(MemoryError, match="of the callback"):
+        learner().set_callbacks(recorder).fit(views)
+    assert calls == ["epoch"]
+
+
+def test_a_stop_is_not_forgotten(views, monkeypatch):
+    """Where memory runs out after it."""
+    calls = []
+
+    def is_finite(x, is_finite=_engine.is_finite):
+        calls.append(1)
+        if len(calls) == 1:
+            raise MemoryError
+        return is_finite(x)
+
+    monkeypatch.setattr(_engine, "is_finite", is_finite)
+    with pytest.warns(RuntimeWarning, match="Memory ran out"):
+        fitted = learner().set_callbacks(Recorder(last=2)).fit(views)
+    assert fitted.n_iter_ == 2
 
 
 def test_resumed_epochs_are_not_told_again(views, tmp_path):

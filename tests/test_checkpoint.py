@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal, assert_equal
 
 from sknnens import EnsembleRepresentationLearner
 from sknnens._checkpoint import Checkpoint
+from sknnens._curvature import invert
 
 PARAMS = {"max_iter": 8, "batch_size": 20, "random_state": 0, "checkpoint_every": 1}
 
@@ -74,6 +75,24 @@ def test_the_result_is_that_of_an_uninterrupted_fit(params, dtype, cut, device, 
     assert_array_equal(learner.transform(views), whole.transform(views))
 
 
+def test_with_the_bank_in_a_file(views, cut, tmp_path):
+    """Its name begins as that of the state, and a killed process left something of both."""
+    whole = EnsembleRepresentationLearner(**PARAMS).fit(views)
+    paths = {"checkpoint": tmp_path / "run", "embedding_path": tmp_path / "run.npy"}
+    for left in ("run.0123abcd.partial", "run.npy.0123abcd.partial"):
+        (tmp_path / left).touch()
+    other = tmp_path / "run.other.0123abcd.partial"
+    other.touch()
+    cut += [2]
+    learner = EnsembleRepresentationLearner(**PARAMS, **paths)
+    with pytest.raises(PowerCutError):
+        learner.fit(views)
+    learner.fit(views)
+    assert_array_equal(np.load(tmp_path / "run.npy"), whole.embedding_)
+    assert_equal(learner.coefs_, whole.coefs_)
+    assert sorted(tmp_path.iterdir()) == [paths["embedding_path"], other]
+
+
 def test_warm_start_is_resumed_too(views, cut, tmp_path):
     def learner(**params):
         first = EnsembleRepresentationLearner(warm_start=True, **PARAMS, **params)
@@ -89,9 +108,13 @@ def test_warm_start_is_resumed_too(views, cut, tmp_path):
     assert_equal(fitted_attributes(loaded), fitted_attributes(whole))
 
 
-def test_ctrl_c_keeps_the_last_state(views, tmp_path, monkeypatch):
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize("make_state", [lambda: 0, lambda: np.random.RandomState(0)])
+def test_ctrl_c_keeps_the_last_state(make_state, warm_start, views, tmp_path, monkeypatch):
     path = tmp_path / "state"
-    whole = EnsembleRepresentationLearner(**PARAMS).fit(views)
+    params = {**PARAMS, "warm_start": warm_start}
+    whole = EnsembleRepresentationLearner(**{**params, "random_state": make_state()}).fit(views)
+    params["random_state"] = make_state()
     n_epochs = []
 
     def interrupt(bar, n_done, loss):
@@ -101,13 +124,29 @@ def test_ctrl_c_keeps_the_last_state(views, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("sknnens._estimator.ProgressBar.update", interrupt)
-        learner = EnsembleRepresentationLearner(checkpoint=path, **PARAMS)
+        learner = EnsembleRepresentationLearner(checkpoint=path, **params)
         with pytest.warns(UserWarning, match="interrupted by user"):
             learner.fit(views)
     assert learner.n_iter_ == 5
     learner.fit(views)
     assert_equal(fitted_attributes(learner), fitted_attributes(whole))
     assert not path.exists()
+
+
+def test_ctrl_c_after_the_last_epoch(views, monkeypatch):
+    whole = EnsembleRepresentationLearner(**PARAMS).fit(views)
+    calls = []
+
+    def interrupt(curvature):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return invert(curvature)
+
+    monkeypatch.setattr("sknnens._estimator.invert", interrupt)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        learner = EnsembleRepresentationLearner(**PARAMS).fit(views)
+    assert_equal(fitted_attributes(learner), fitted_attributes(whole))
 
 
 @pytest.fixture
@@ -149,6 +188,7 @@ def test_what_does_not_matter_may_differ(path, views):
 
 def test_damaged_files(path, views):
     learner = EnsembleRepresentationLearner(checkpoint=path, **PARAMS)
+    expected = EnsembleRepresentationLearner(**PARAMS).fit(views)
     whole = path.read_bytes()
     rng = np.random.RandomState(0)
     damaged = [whole[:n] for n in (0, 1, 100, len(whole) - 1)] + [b"text", pickle.dumps([1])]
@@ -163,6 +203,8 @@ def test_damaged_files(path, views):
             learner.fit(views)
         except ValueError as error:
             n_errors += "checkpoint=" in str(error) and "Remove the file" in str(error)
+        else:
+            assert_equal(fitted_attributes(learner), fitted_attributes(expected))
     assert n_errors > 0.8 * len(damaged)  # some bits of a zip file say nothing
 
 

@@ -220,7 +220,9 @@ def test_the_bank_can_be_deleted(views):
     del model.embedding_
     assert model.transform(views).shape == (60, 6)
     assert len(model.get_feature_names_out()) == 6
-    assert model.fit(views).embedding_.shape == (60, 6)
+    with pytest.warns(UserWarning, match="the representations start anew"):
+        model.fit(views)
+    assert model.embedding_.shape == (60, 6)
 
 
 def test_records(views):

@@ -1,6 +1,8 @@
 """Memory that runs out, banks that are kept elsewhere."""
 
+import errno
 import warnings
+from functools import partial
 from itertools import cycle
 
 import numpy as np
@@ -13,6 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sknnens import EnsembleRepresentationLearner
 from sknnens._bank import new_bank
 from sknnens._batching import chunk_rows
+from sknnens._device import resolve_device, resolve_device_or_auto, resolve_precision
+from sknnens._memory import is_out_of_memory
 from sknnens._optim import BankAdam
 
 # few rows a chunk, so that there are many chunks
@@ -168,6 +172,56 @@ def test_chunks_are_chosen_from_what_is_free(monkeypatch):
     assert chunk_rows(torch.device("cpu"), 100, 10**9) == 1024
 
 
+def test_other_types_are_not_taken_instead(monkeypatch):
+    """An allocation that fails says nothing of what a device has."""
+    views = make_views(dtype=np.float64)
+    fitted, _ = run_out(lambda: learner(random_state=1).fit(views), [3])
+    assert fitted.coefs_[0][0].dtype == np.float64
+
+    def zeros(*shape, device, dtype=None):
+        raise torch.cuda.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(torch, "zeros", zeros)
+    for call in (partial(resolve_device, "xpu"), partial(resolve_device_or_auto, "xpu")):
+        with pytest.raises(torch.cuda.OutOfMemoryError):
+            call()
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        resolve_precision("auto", np.float64, torch.device("xpu"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.0 GB)"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_words_for_no_memory(error):
+    assert is_out_of_memory(error)
+    assert not is_out_of_memory(type(error)("no space left"))
+
+
+def test_input_is_not_replaced(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.hstack(make_views()))
+    before = path.read_bytes()
+    X = np.load(path, mmap_mode="r")
+    params = {"views": [6, 6, 6]}
+    for name in ("embedding_path", "checkpoint"):
+        with pytest.raises(ValueError, match=f"{name}=.* is the file that X is read from"):
+            learner(**params, **{name: path}).fit(X)
+    fitted = learner(**params).fit(X)
+    with pytest.raises(ValueError, match=r"out=.* is the file that X is read from"):
+        fitted.transform(X[:20], out=path)
+    assert path.read_bytes() == before
+    both = {"checkpoint": tmp_path / "a", "embedding_path": tmp_path / "b" / ".." / "a"}
+    (tmp_path / "b").mkdir()
+    with pytest.raises(ValueError, match="checkpoint and embedding_path are the same file"):
+        learner(**params, **both).fit(X)
+
+
 @pytest.mark.parametrize("missing", [False, True])
 def test_bank_in_a_file(missing, tmp_path):
     views = make_views(200)
@@ -213,8 +267,10 @@ def test_where_the_bank_is(monkeypatch):
         assert where(on_device=True) == {expected}
 
 
-def test_bank_on_the_host(device, monkeypatch):
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_bank_on_the_host(monkeypatch):
     """Where a device has no room for it; the result is the same."""
+    device = "cuda"
     views = make_views(200)
     whole = learner(device=device).fit(views)
     monkeypatch.setattr("sknnens._bank.free_memory", lambda device: 1)

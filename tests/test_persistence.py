@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -161,7 +162,7 @@ def test_copies_keep_the_bank(fitted):
     ("params", "X"),
     [
         ({"random_state": np.random.RandomState(5)}, make_views()),
-        ({"n_iter_no_change": np.inf, "tol": np.float64(0.1)}, make_views()),
+        ({"n_iter_no_change": np.inf, "alpha": np.float64(0.1)}, make_views()),
         ({"view_weights": {"a": 0.5}}, dict(zip("abc", make_views(), strict=True))),
         ({"view_weights": np.array([0.0, 1, 1])}, make_views()),
         ({"views": {"a": 6, "b": 12}}, np.hstack(make_views())),
@@ -202,6 +203,31 @@ def test_save_and_load_of_frames(tmp_path):
     assert_array_equal(
         loaded.coefs_[0][0], EnsembleRepresentationLearner.load(tmp_path / "file").coefs_[0][0]
     )
+
+
+def test_what_cannot_be_loaded_is_not_saved(fitted, views, tmp_path):
+    fitted.set_params(random_state=np.random.RandomState(np.random.PCG64(0)))
+    with pytest.raises(TypeError, match="random_state holds a RandomState, which cannot be saved"):
+        fitted.save(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+    fitted.set_params(random_state=0)._own_ = object()
+    fitted.save(os.fsencode(tmp_path / "file"))
+    loaded = EnsembleRepresentationLearner.load(os.fsencode(tmp_path / "file"))
+    assert_array_equal(loaded.transform(views), fitted.transform(views))
+
+
+def test_a_bank_in_a_file_goes_to_skops(views, tmp_path):
+    learner = EnsembleRepresentationLearner(max_iter=1, warm_start=True)
+    learner.set_params(embedding_path=str(tmp_path / "bank.npy")).fit(views)
+    loaded = skops.io.loads(dump_skops(learner), trusted=[OWN_TYPE])
+    assert_array_equal(loaded.embedding_, learner.embedding_)
+
+
+def test_warm_start_without_the_bank(fitted, views):
+    loaded = pickle.loads(pickle.dumps(fitted)).set_params(warm_start=True)
+    with pytest.warns(UserWarning, match="the representations start anew") as found:
+        loaded.fit(views)
+    assert found[0].filename == __file__
 
 
 def test_save_that_fails_leaves_what_was_there(fitted, path, monkeypatch):

@@ -192,3 +192,23 @@ def test_slope(speed, speed_page):
     table = speed_page.slopes(pd.Series(row))
     assert {found["fit: slope"] for found in table} == {"1.00"}
     assert {found["transform, a row: slope"] for found in table} <= {"0.00", "-0.00"}
+
+
+def test_precision(benchmarks, tmp_path, monkeypatch, capsys):
+    precision = benchmarks("precision")
+    data = precision.load_fashion_mnist_features(["simclr_0", "simclr_1"])
+    few = {x: data[x][:200] for x in ("X_train", "y_train", "X_test", "y_test")}
+    data.update(few)
+    monkeypatch.setattr(precision, "load_fashion_mnist_features", lambda names: data)
+    out = tmp_path / "table.csv"
+    arguments = ["--seeds", "2", "--rounds", "2", "--sizes", "300x8x2", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["precision.py", *arguments])
+    precision.main()
+    assert "threads" in capsys.readouterr().out
+    table = pd.read_csv(out, index_col=0)
+    assert table.index.tolist() == ["float32", "bfloat16", "float64"]
+    assert table.loc["float32", "fit, 300x8x2"] == "1.00 [1.00, 1.00]"
+    distances = table["distance to float64"].astype(float)
+    assert 0 == distances["float64"] < distances["float32"] < distances["bfloat16"]
+    kept = pd.read_csv(Path(precision.HERE) / "precision_cpu.csv", index_col=0)
+    assert kept.index.tolist() == table.index.tolist()
