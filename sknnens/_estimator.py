@@ -666,7 +666,7 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
             their views, these are found by name, and all else in `X` is ignored.
         out : str or path-like, default=None
             Name of a file in NumPy's format to write the result to, which is then never whole in
-            memory; one that is there is replaced.
+            memory; one that is there is replaced, unless `X` is a memory map of it.
 
         Returns
         -------
@@ -677,8 +677,9 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
         Raises
         ------
         ValueError, TypeError
-            If `X` does not have the views of `fit`, or is not finite, or if
-            `representation_learning_rate` is so large that a result of Adam is not finite.
+            If `X` does not have the views of `fit`, or is not finite, or is read from the file
+            `out`, or if `representation_learning_rate` is so large that a result of Adam is not
+            finite.
         """
         arrays = self._read_to_transform(X)
         device = resolve_device_or_auto(self.device)

@@ -39,14 +39,6 @@ def test_transform_into_a_file(learner, params, dtype, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["out.npy"]
 
 
-def test_onto_the_file_that_is_read(learner, tmp_path):
-    path = tmp_path / "x.npy"
-    X, sizes = stack_views(make_views(60, (6, 6)), out=path)
-    learner.set_params(views=sizes).fit(X)
-    expected = learner.transform(X)
-    assert_array_equal(learner.transform(X, out=path), expected)
-
-
 def test_nothing_is_left_of_a_file_that_was_not_finished(learner, tmp_path, monkeypatch):
     views = make_views(60, (6, 6))
     learner.set_params(transform_solver="adam").fit(views)
