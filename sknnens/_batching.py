@@ -18,6 +18,8 @@ CHUNK_ROWS = {"cpu": 256, "cuda": 8192}
 CHUNK_ENTRIES, MOST_CHUNK_ROWS = 2**19, 1024
 # Fewer rows, or the last ones, go in one of these, where a row comes out the same.
 SMALL_CHUNKS = (16, 64, 256, 512)
+# Rows of one product, where their number must not matter even to rounding.
+BLOCK_ROWS = {"cpu": 16, "cuda": 1024}
 SCAN_ROWS = 4096  # rows that are read together where a view is read from end to end
 RESIDENT_SHARE = 0.2  # of a CUDA device's free memory that a view may take to be kept there
 CHUNK_SHARE = 0.5  # of it that a chunk may take
@@ -196,6 +198,32 @@ def copy_rows(x: NDArray[Any], out: torch.Tensor, slots: slice | torch.Tensor) -
         rows = torch.where(usual, rows, rows / torch.where(largest > 0, largest, 1))
         rows.masked_fill_(largest.isnan(), 0)
     out[slots] = rows.to(out.device, out.dtype)
+
+
+def multiply_rows(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """Multiply rows with a matrix so that a row comes out the same among any others.
+
+    A matrix product rounds differently for different numbers of rows: each takes as many here.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n, d)
+    matrix : Tensor of shape (d, k)
+
+    Returns
+    -------
+    product : Tensor of shape (n, k)
+    """
+    size = BLOCK_ROWS.get(rows.device.type, BLOCK_ROWS["cuda"])
+    product = rows.new_empty(len(rows), matrix.shape[1])
+    for some, part in zip(torch.split(rows, size), torch.split(product, size), strict=True):
+        if len(some) == size:
+            torch.mm(some, matrix, out=part)
+        else:
+            padded = rows.new_zeros(size, rows.shape[1])
+            padded[: len(some)] = some
+            part[:] = (padded @ matrix)[: len(some)]
+    return product
 
 
 def padded_chunks(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sknnens._batching import multiply_rows
 from sknnens._loss import normalize_rows
 
 
@@ -49,7 +50,7 @@ class Start:
                 torch.where(target.any(dim=1, keepdim=True), x - m, 0)
                 for x, m, target in zip(weighted, means, targets, strict=True)
             ]
-            rows = torch.cat(centred, dim=1) @ components
+            rows = multiply_rows(torch.cat(centred, dim=1), components)
         if self.non_negative:
             rows = rows.clamp_min(0)
         return normalize_rows(rows)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from sknnens._batching import UnitRows, chunk_rows, padded_chunks, shuffled_batches
+from sknnens._batching import (
+    BLOCK_ROWS,
+    UnitRows,
+    chunk_rows,
+    multiply_rows,
+    padded_chunks,
+    shuffled_batches,
+)
 from sknnens._device import Precision
 
 
@@ -33,6 +40,24 @@ def test_chunks_have_one_size_and_are_padded_with_zeros(extra):
     np.testing.assert_allclose(together, view, rtol=1e-12)
     part, (last, _) = chunks[-1]
     assert not last[part.stop - part.start :].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("width", [7, 128, 300])
+def test_products_of_a_row_do_not_depend_on_the_others(width, dtype, device):
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(3 * BLOCK_ROWS[device] + 5, width, generator=generator, dtype=dtype)
+    matrix = torch.randn(width, 200, generator=generator, dtype=dtype).to(device)
+    rows = rows.to(device)
+    whole = multiply_rows(rows, matrix)
+    torch.testing.assert_close(whole, rows @ matrix)
+    for some in (
+        slice(0),
+        slice(3, 4),
+        slice(1, BLOCK_ROWS[device] + 4),
+        torch.arange(40) ** 2 % 47,
+    ):
+        assert torch.equal(multiply_rows(rows[some], matrix), whole[some])
 
 
 def test_chunks_of_wide_rows_are_smaller():
