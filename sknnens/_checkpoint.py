@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sknnens._batching import SCAN_ROWS
+from sknnens._initialization import Projection
 from sknnens._memory_map import check_path, new_file, release_pages
 
 IDENTITY = "identity"
-START = ("start_weights", "start_mean", "start_components", "start_exponent", "start_warm")
+START = ("start_mean", "start_components", "start_exponent", "start_loadings")
 
 
 class Checkpoint:
@@ -88,7 +89,7 @@ def digest_views(views: Sequence[NDArray[Any]]) -> str:
 
 
 def dump_start(
-    weights: NDArray[Any], projection: Sequence[Any], warm: bool
+    weights: NDArray[Any], projection: Projection | None, warm: bool
 ) -> dict[str, NDArray[Any]]:
     """Name how a fit began.
 
@@ -96,19 +97,24 @@ def dump_start(
     ----------
     weights : ndarray of shape (n_views,)
         Of the views.
-    projection : sequence
-        Mean, components and exponent, or None for each.
+    projection : Projection or None
+        Of the start.
     warm : bool
         Whether another fit was continued.
     """
-    parts = zip(START, (weights, *projection, warm), strict=True)
-    return {name: np.asarray(part) for name, part in parts if part is not None}
+    begun = {"start_weights": weights, "start_warm": np.asarray(warm)}
+    if projection is not None:
+        parts = zip(START, vars(projection).values(), strict=True)
+        begun |= {name: np.asarray(part) for name, part in parts if part is not None}
+    return begun
 
 
 def load_start(
     saved: Mapping[str, NDArray[Any]],
-) -> tuple[NDArray[Any], tuple[Any, Any, Any], bool]:
+) -> tuple[NDArray[Any], Projection | None, bool]:
     """Give what `dump_start` was given."""
-    weights, mean, components, exponent, warm = (saved.get(name) for name in START)
-    assert weights is not None
-    return weights, (mean, components, None if exponent is None else float(exponent)), bool(warm)
+    projection = None
+    mean, components, exponent, loadings = (saved.get(name) for name in START)
+    if mean is not None and components is not None and exponent is not None:
+        projection = Projection(mean, components, float(exponent), loadings)
+    return saved["start_weights"], projection, bool(saved["start_warm"])

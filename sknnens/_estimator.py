@@ -38,8 +38,10 @@ from sknnens._fork import survives_fork
 from sknnens._inference import InferRecord, infer
 from sknnens._initialization import (
     WHITEN_EXPONENT,
+    Projection,
     choose_start_width,
     choose_width,
+    fill_missing,
     fit_neighbor_projection,
     fit_projection,
     mean_columns,
@@ -54,6 +56,7 @@ from sknnens._memory_map import (
     release_pages,
     remove_partials,
 )
+from sknnens._missing import FactorModel
 from sknnens._network import Networks, init_networks, layer_sizes
 from sknnens._persistence import PortableMixin
 from sknnens._progress import ProgressBar
@@ -107,10 +110,12 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
           the entropy of their shares of variance [2]_) is 64. The second is a linear
           discriminant analysis with the ten nearest neighbours of a sample in place of its
           class, in the manner of [3]_, where each direction is multiplied with the correlation
-          of neighbours along it; of samples that lack views it has the less part, the more
-          there are.
+          of neighbours along it.
 
-        The maps are fitted to up to 10,000 samples.
+        The maps are fitted to up to 10,000 samples. All but the average put, in the place of a
+        view that a sample lacks, what its other views predict: the conditional mean under a factor
+        model, probabilistic principal component analysis [4]_ with a noise of a tenth of a
+        column's mean variance.
 
     n_layers : int, default=2
         Number of layers of each MLP.
@@ -188,9 +193,10 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
 
     missing_views : {"error", "mask"}, default="error"
         What to do about a sample that lacks a view: one whose columns are all NaN, or whose
-        cell is empty. With ``"mask"`` it starts from the views that it has, and is learned
-        from them. A sample that lacks all of them is an error, and so is a view that is NaN
-        in some of its columns only.
+        cell is empty. With ``"mask"`` it starts from the views that it has and, but for
+        ``init="average"``, from what they predict of the others, and is learned from them. A
+        sample that lacks all of them is an error, and so is a view that is NaN in some of its
+        columns only.
 
     device : str, default="auto"
         Where the work is done: ``"auto"`` takes CUDA where there is one, else the CPU; any
@@ -270,6 +276,11 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
     init_components_ : ndarray of shape (n_components, n_features) or None
         Projection of the same columns onto the start; None for the average.
 
+    init_loadings_ : ndarray of shape (n_factors, n_features) or None
+        Loadings of the factor model by which the views of a sample predict those that it lacks,
+        in units of the noise's deviation: those of up to 512 principal components of the same
+        columns. None for the average.
+
     whiten_exponent_ : float or None
         Power of their singular values that principal components are divided by; None for the
         average.
@@ -347,6 +358,8 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
     .. [3] J. Yang, D. Zhang, J. Yang, B. Niu, "Globally Maximizing, Locally Minimizing:
        Unsupervised Discriminant Projection", IEEE Transactions on Pattern Analysis and Machine
        Intelligence 29(4), 2007.
+    .. [4] M. Tipping, C. Bishop, "Probabilistic Principal Component Analysis", Journal of the
+       Royal Statistical Society B 61(3), 1999.
 
     Examples
     --------
@@ -540,14 +553,13 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
                 view_weights, projection, warm = load_start(saved)
         elif continuing:
             view_weights, warm = self._weights_to_continue(data), True
-            projection = self.init_mean_, self.init_components_, self.whiten_exponent_
+            projection = self._fitted_projection()
         else:
             fit_start = partial(self._fit_start, data, n_components, seed, precision)
             (view_weights, projection), plan = within_memory(lambda _: fit_start(), device)
             plans.append(plan)
             warm = False
-        mean, components, exponent = projection
-        make_start = partial(self._make_start, view_weights, mean, components, precision)
+        make_start = partial(self._make_start, view_weights, projection, sizes, precision)
 
         def describe(networks: Networks, loss_curve: list[float]) -> dict[str, Any]:
             """Give all fitted attributes but the bank."""
@@ -562,9 +574,10 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
             plans.append(plan)
             return data.attributes | {
                 "init_": self.init,
-                "init_mean_": mean,
-                "init_components_": components,
-                "whiten_exponent_": exponent,
+                "init_mean_": None if projection is None else projection.mean,
+                "init_components_": None if projection is None else projection.components,
+                "init_loadings_": None if projection is None else projection.loadings,
+                "whiten_exponent_": None if projection is None else projection.whiten_exponent,
                 "view_weights_": np.array(data.spread(view_weights.tolist(), 0.0)),
                 "output_activations_": data.spread(activations, None),
                 "coefs_": data.spread([[to_numpy(w) for w in x] for x in networks.weights], []),
@@ -731,10 +744,10 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
                 release_pages(x)
 
         def set_up(plan: MemoryPlan) -> tuple[Start, Networks, torch.Tensor | None]:
-            projection = self.init_mean_, self.init_components_
+            projection, sizes = self._fitted_projection(), [x.shape[1] for x in arrays]
             curvature = self.inverse_curvature_ if self.transform_solver == "newton" else None
             return (
-                self._make_start(view_weights, *projection, precision, device),
+                self._make_start(view_weights, projection, sizes, precision, device),
                 self._fitted_networks(precision, device),
                 None if curvature is None else to_tensor(curvature, precision, device),
             )
@@ -844,14 +857,11 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
 
     def _fit_start(
         self, data: FitInput, n_components: int, seed: int, precision: Precision
-    ) -> tuple[NDArray[np.float64], tuple[Any, Any, float | None]]:
-        """Weights of the views; mean and components of the projection, and how far it whitens.
-
-        The latter are None for the average.
-        """
+    ) -> tuple[NDArray[np.float64], Projection | None]:
+        """Weights of the views, and the projection of the start; None for the average."""
         weights = data.view_weights
         if self.init == "average" and not self._weighs_itself:
-            return weights, (None, None, None)
+            return weights, None
         order = np.random.RandomState(0).permutation(len(data.arrays[0]))  # whatever the seed
         sample = order[: max(START_ROWS, 2 * n_components)]
         device = torch.device("cpu")
@@ -860,19 +870,25 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
         if self._weighs_itself:
             weights = weigh_views([x[:MOST_ROWS] for x in units], present[:MOST_ROWS])
         if self.init == "average":
-            return weights, (None, None, None)
+            return weights, None
         means = mean_columns(units, weights.tolist(), present)
         stacked = stack_units(units, weights.tolist(), present, means)
+        sizes = [x.shape[1] for x in units]
+        width = choose_width(None, len(stacked), sizes)
+        if not present.all():
+            stacked = fill_missing(stacked, sizes, present, width, seed)
         if self.init == "auto":
-            width = choose_width(None, len(sample), [x.shape[1] for x in units])
-            mean, components, exponent = fit_neighbor_projection(
-                stacked, n_components, width, seed, complete=float(present.all(axis=1).mean())
-            )
+            projection = fit_neighbor_projection(stacked, n_components, width, seed)
         else:
             exponent = WHITEN_EXPONENT if self.init == "whiten" else 0.0
-            mean, components = fit_projection(stacked, n_components, exponent, seed)
-        dtype = units[0].dtype
-        return weights, (mean.astype(dtype), components.astype(dtype), exponent)
+            projection = fit_projection(stacked, n_components, exponent, seed)
+        return weights, projection.to(units[0].dtype)
+
+    def _fitted_projection(self) -> Projection | None:
+        if self.init_mean_ is None:
+            return None
+        loadings = getattr(self, "init_loadings_", None)  # older files have none
+        return Projection(self.init_mean_, self.init_components_, self.whiten_exponent_, loadings)
 
     @property
     def _weighs_itself(self) -> bool:
@@ -906,18 +922,19 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
     def _make_start(
         self,
         view_weights: NDArray[Any],
-        mean: NDArray[Any] | None,
-        components: NDArray[Any] | None,
+        projection: Projection | None,
+        sizes: Sequence[int],
         precision: Precision,
         device: torch.device,
     ) -> Start:
-        projection = None
-        if mean is not None and components is not None:
-            projection = (
-                to_tensor(mean, precision, device),
-                to_tensor(components.T, precision, device),
-            )
-        return Start(view_weights.tolist(), projection, self.non_negative)
+        if projection is None:
+            return Start(view_weights.tolist(), non_negative=self.non_negative)
+        factors = None
+        if projection.loadings is not None:
+            factors = FactorModel(to_tensor(projection.loadings, precision, device), sizes)
+        tensors = (projection.mean, projection.components.T)
+        mean, components = (to_tensor(x, precision, device) for x in tensors)
+        return Start(view_weights.tolist(), (mean, components), factors, self.non_negative)
 
     def _fitted_networks(
         self,

@@ -7,6 +7,7 @@ import torch
 
 from sknnens._batching import multiply_rows
 from sknnens._loss import normalize_rows
+from sknnens._missing import FactorModel
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,16 @@ class Start:
     projection : pair of Tensor, of shape (n_features,) and (n_features, n_components), or None
         What is subtracted from the weighted views side by side, and what they are then
         multiplied with; None for the mean of the views.
+    factors : FactorModel, default=None
+        What some of these columns predict of the others. None takes a view that is not there to
+        be at the mean.
     non_negative : bool
         Whether negative entries are set to 0.
     """
 
     view_weights: Sequence[float]
     projection: tuple[torch.Tensor, torch.Tensor] | None = None
+    factors: FactorModel | None = None
     non_negative: bool = False
 
     def __call__(
@@ -33,8 +38,8 @@ class Start:
     ) -> torch.Tensor:
         """Map views of shape (n, n_features_v) to rows of length 1, shape (n, n_components).
 
-        A view that is zero in a row has no part in it: it is taken to be at the mean. `scales`,
-        of shape (n,), bring the rows of each view to length 1, where they are not.
+        A view that is zero in a row has no part in it: it is taken to be what the others predict.
+        `scales`, of shape (n,), bring the rows of each view to length 1, where they are not.
         """
         factors: Sequence[torch.Tensor | float] = self.view_weights
         if scales is not None:
@@ -46,11 +51,14 @@ class Start:
         else:
             mean, components = self.projection
             means = torch.split(mean, [x.shape[1] for x in weighted])
-            centred = [
-                torch.where(target.any(dim=1, keepdim=True), x - m, 0)
-                for x, m, target in zip(weighted, means, targets, strict=True)
-            ]
-            rows = multiply_rows(torch.cat(centred, dim=1), components)
+            present = [target.any(dim=1) for target in targets]
+            parts = zip(weighted, means, present, strict=True)
+            centred = torch.cat(
+                [torch.where(here[:, None], x - m, 0) for x, m, here in parts], dim=1
+            )
+            if self.factors is not None:
+                centred = self.factors.fill(centred, torch.stack(present, dim=1))
+            rows = multiply_rows(centred, components)
         if self.non_negative:
             rows = rows.clamp_min(0)
         return normalize_rows(rows)

@@ -95,7 +95,7 @@ def test_missing_views(tmp_path, monkeypatch):
 
     monkeypatch.setattr(example, "methods", quick)
     table = example.compare(shares=(0.0, 0.5), n_train=1000)
-    assert len(table) == 14
+    assert len(table) == 12
     assert table["accuracy"].between(50, 95).all()
     assert (table.query("missing == 0")["accuracy"].to_numpy() > 70).all()
     assert "| 50% missing |" in example.to_markdown(table)

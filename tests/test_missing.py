@@ -3,14 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import make_views
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import normalize
 
 import sknnens._estimator
 from sknnens import EnsembleRepresentationLearner, stack_views
+from sknnens._initialization import fill_missing
+from sknnens._missing import FactorModel
 from sknnens._weighing import LEAST_WEIGHT
 from sknnens.datasets import load_fashion_mnist_features
 
@@ -82,14 +86,77 @@ def test_average_start_is_that_of_the_views_there_are(views):
     assert_allclose(fitted.transform(lacking), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("init", ["pca", "whiten"])
-def test_projection_puts_what_is_missing_at_its_mean(init):
-    views = make_views(dtype=np.float64)
-    lacking = drop(views, 0.4)
-    fitted = learner(init=init).fit(lacking)
-    for v, mean in zip(lacking, np.split(fitted.init_mean_, 3), strict=True):
-        unit = v / np.linalg.norm(v, axis=1, keepdims=True)
-        assert_allclose(mean, np.nanmean(unit, axis=0), atol=1e-9)
+def linear_views(n_samples=400, sizes=(9, 9, 9), dtype=np.float64):
+    """Linear maps of a common latent vector, and some noise."""
+    rng = np.random.RandomState(0)
+    latent = rng.randn(n_samples, 3)
+    views = [latent @ rng.randn(3, size) + 0.2 * rng.randn(n_samples, size) for size in sizes]
+    return [(v + 8).astype(dtype) for v in views]  # nearly on a line, once normalised
+
+
+@pytest.mark.parametrize("init", ["auto", "pca", "whiten"])
+@pytest.mark.parametrize("gaps_in_fit", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_row_that_lacks_views_starts_where_it_would_with_them(init, gaps_in_fit, dtype):
+    views = linear_views(dtype=dtype)
+    lacking = drop(views, 0.5)
+    params = {"init": init, "transform_max_iter": 0, "n_components": 6}
+    fitted = learner(**params).fit(lacking if gaps_in_fit else views)
+    expected = learner(**params).fit(views).transform(views)
+
+    def error(fitted):  # of angles between rows, which does not depend on the axes
+        found = fitted.transform(lacking)
+        return np.abs(found @ found.T - expected @ expected.T).mean()
+
+    assert error(fitted) < 0.07
+    fitted.init_loadings_ = None  # as in files of before there were any
+    assert error(fitted) > 0.15
+
+
+@pytest.mark.parametrize("n_rows", [1, 300])
+@pytest.mark.parametrize("kept", [1, 2**26])
+def test_what_is_filled_in_is_the_conditional_mean(n_rows, kept, device, monkeypatch):
+    """`kept` is how many numbers of matrices are held for the next pattern."""
+    monkeypatch.setattr("sknnens._missing.KEPT_NUMBERS", kept)
+    rng = np.random.RandomState(0)
+    sizes = [3, 1, 4]
+    loadings = rng.randn(5, 8)
+    covariance = loadings.T @ loadings + np.eye(8)
+    rows, present = rng.randn(n_rows, 8), rng.rand(n_rows, 3) < 0.6
+    there = np.repeat(present, sizes, axis=1)
+    rows[~there] = 0
+    expected = rows.copy()
+    for row, here in zip(expected, there, strict=True):
+        to_there = covariance[np.ix_(~here, here)]
+        row[~here] = to_there @ np.linalg.solve(covariance[np.ix_(here, here)], row[here])
+    factors = FactorModel(torch.from_numpy(loadings).to(device), sizes)
+    tensors = [torch.from_numpy(x).to(device) for x in (rows, present)]
+    for _ in range(2):
+        assert_allclose(factors.fill(*tensors).cpu(), expected, atol=1e-12)
+    assert len(factors._covariances) <= (1 if kept == 1 else 6)
+
+
+def test_gaps_of_fit_are_filled_with_what_the_views_predict():
+    views = [v - v.mean(axis=0) for v in linear_views()]
+    stacked, sizes = np.hstack(views), [9, 9, 9]
+    present = ~np.isnan(np.stack([v[:, 0] for v in drop(views, 0.5)], axis=1))
+    there = np.repeat(present, sizes, axis=1)
+    filled = fill_missing(np.where(there, stacked, 0), sizes, present, 3, 0)
+    assert_allclose(filled[there], stacked[there], atol=1e-12)
+    left = np.square(filled - stacked)[~there].sum() / np.square(stacked)[~there].sum()
+    assert left < 0.15  # the noise is 0.013
+
+
+def test_no_part_of_a_view_predicts_what_it_does_not_share():
+    """Two independent views: the one that is not there stays at its mean."""
+    rng = np.random.RandomState(0)
+    views = [rng.randn(4000, 5) for _ in range(2)]
+    fitted = learner(init="pca", transform_max_iter=0, n_components=10, max_iter=1).fit(views)
+    lacking = [views[0], np.full_like(views[1], np.nan)]
+    centred = np.hstack([normalize(views[0]), np.zeros((4000, 5))]) - fitted.init_mean_
+    centred[:, 5:] = 0
+    expected = normalize(centred @ fitted.init_components_.T)
+    assert (fitted.transform(lacking) * expected).sum(axis=1).min() > 0.99
 
 
 def test_rows_that_lack_a_view_have_no_part_in_its_network(views):
@@ -165,7 +232,7 @@ def test_rows_without_any_view_are_named_in_transform(views):
 
 @pytest.mark.slow
 def test_learner_is_better_than_imputation_with_a_third_missing():
-    """At k = 5, against the mean put in and then the concatenation: +4.7 (one seed) by 1e-1."""
+    """At k = 5, against the mean put in and then the concatenation."""
     data = load_fashion_mnist_features(["simclr_0", "simclr_1", "simclr_2", "simclr_3"])
     from sknnens.baselines import Concatenation
 
@@ -174,17 +241,11 @@ def test_learner_is_better_than_imputation_with_a_third_missing():
     scores = []
     for model in (
         Concatenation(missing_views="mask"),
-        EnsembleRepresentationLearner(
-            init="whiten",
-            representation_learning_rate=3e-3,
-            missing_views="mask",
-            max_iter=30,
-            random_state=0,
-        ),
+        EnsembleRepresentationLearner(missing_views="mask", random_state=0),
     ):
         knn = KNeighborsClassifier(5).fit(model.fit_transform(train), data.y_train)
         scores.append(knn.score(model.transform(test), data.y_test))
-    assert scores[1] > scores[0] + 0.02
+    assert scores[1] > scores[0] + 0.05
 
 
 # weights

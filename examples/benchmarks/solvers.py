@@ -96,7 +96,7 @@ class Problem:
         self.present = torch.stack([target.any(dim=1) for target in self.targets])  # (m, n)
         self.networks = learner._fitted_networks(precision, CPU)
         start = learner._make_start(
-            weights, learner.init_mean_, learner.init_components_, precision, CPU
+            weights, learner._fitted_projection(), learner.view_sizes_, precision, CPU
         )
         self.start = start(self.targets)
         self.evaluations = 0.0

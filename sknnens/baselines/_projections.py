@@ -125,8 +125,8 @@ class ConcatenationPCA(_Projection):
         width = choose_width(self.n_components, len(present), [x.shape[1] for x in units])
         means = mean_columns(units, weights.tolist(), present)
         stacked = stack_units(units, weights.tolist(), present, means)
-        mean, components = fit_projection(stacked, width, self.whiten_exponent, self.random_state)
-        return {"mean_": mean, "components_": components, "_n_features_out": width}
+        found = fit_projection(stacked, width, self.whiten_exponent, self.random_state)
+        return {"mean_": found.mean, "components_": found.components, "_n_features_out": width}
 
 
 class GCCA(_Projection):
