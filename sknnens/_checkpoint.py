@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sknnens._batching import SCAN_ROWS
 from sknnens._initialization import Projection
 from sknnens._memory_map import check_path, new_file, release_pages
+from sknnens._missing import Factors
 
 IDENTITY = "identity"
-START = ("start_mean", "start_components", "start_exponent", "start_loadings")
 
 
 class Checkpoint:
@@ -104,8 +104,12 @@ def dump_start(
     """
     begun = {"start_weights": weights, "start_warm": np.asarray(warm)}
     if projection is not None:
-        parts = zip(START, vars(projection).values(), strict=True)
-        begun |= {name: np.asarray(part) for name, part in parts if part is not None}
+        begun["start_mean"] = projection.mean
+        begun["start_components"] = projection.components
+        begun["start_exponent"] = np.asarray(projection.whiten_exponent)
+        if projection.factors is not None:
+            begun["start_loadings"] = projection.factors.loadings
+            begun["start_deviations"] = projection.factors.deviations
     return begun
 
 
@@ -113,8 +117,10 @@ def load_start(
     saved: Mapping[str, NDArray[Any]],
 ) -> tuple[NDArray[Any], Projection | None, bool]:
     """Give what `dump_start` was given."""
-    projection = None
-    mean, components, exponent, loadings = (saved.get(name) for name in START)
-    if mean is not None and components is not None and exponent is not None:
-        projection = Projection(mean, components, float(exponent), loadings)
+    projection = factors = None
+    if "start_loadings" in saved:
+        factors = Factors(saved["start_loadings"], saved["start_deviations"])
+    if "start_mean" in saved:
+        exponent = float(saved["start_exponent"])
+        projection = Projection(saved["start_mean"], saved["start_components"], exponent, factors)
     return saved["start_weights"], projection, bool(saved["start_warm"])

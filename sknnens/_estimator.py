@@ -41,7 +41,6 @@ from sknnens._initialization import (
     Projection,
     choose_start_width,
     choose_width,
-    fill_missing,
     fit_neighbor_projection,
     fit_projection,
     mean_columns,
@@ -56,7 +55,7 @@ from sknnens._memory_map import (
     release_pages,
     remove_partials,
 )
-from sknnens._missing import FactorModel
+from sknnens._missing import ConditionalMean, Factors, fit_factors
 from sknnens._network import Networks, init_networks, layer_sizes
 from sknnens._persistence import PortableMixin
 from sknnens._progress import ProgressBar
@@ -112,10 +111,7 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
           class, in the manner of [3]_, where each direction is multiplied with the correlation
           of neighbours along it.
 
-        The maps are fitted to up to 10,000 samples. All but the average put, in the place of a
-        view that a sample lacks, what its other views predict: the conditional mean under a factor
-        model, probabilistic principal component analysis [4]_ with a noise of a tenth of a
-        column's mean variance.
+        The maps are fitted to up to 10,000 samples.
 
     n_layers : int, default=2
         Number of layers of each MLP.
@@ -193,10 +189,13 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
 
     missing_views : {"error", "mask"}, default="error"
         What to do about a sample that lacks a view: one whose columns are all NaN, or whose
-        cell is empty. With ``"mask"`` it starts from the views that it has and, but for
-        ``init="average"``, from what they predict of the others, and is learned from them. A
-        sample that lacks all of them is an error, and so is a view that is NaN in some of its
-        columns only.
+        cell is empty. With ``"mask"`` it starts from the views that it has and from what they
+        predict of the others, and is learned from those that it has. A sample that lacks all of
+        them is an error, and so is a view that is NaN in some of its columns only.
+
+        What views predict is learned in `fit` with ``"mask"``, whether there are gaps or not: the
+        linear regression on them under a shrunk covariance [4]_ of 256 factors, whose noise is at
+        least a tenth of the variance. With ``init="average"`` nothing is put in.
 
     device : str, default="auto"
         Where the work is done: ``"auto"`` takes CUDA where there is one, else the CPU; any
@@ -277,9 +276,12 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
         Projection of the same columns onto the start; None for the average.
 
     init_loadings_ : ndarray of shape (n_factors, n_features) or None
-        Loadings of the factor model by which the views of a sample predict those that it lacks,
-        in units of the noise's deviation: those of up to 512 principal components of the same
-        columns. None for the average.
+        Of up to 256 factors by which the views of a sample predict those that it lacks: a column
+        is the factors times its loadings, plus noise of variance 1, all of it times the deviation
+        of its view. None for the average, and unless ``missing_views="mask"`` in `fit`.
+
+    init_deviations_ : ndarray of shape (n_views,) or None
+        These deviations, without those of views of weight 0.
 
     whiten_exponent_ : float or None
         Power of their singular values that principal components are divided by; None for the
@@ -358,8 +360,8 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
     .. [3] J. Yang, D. Zhang, J. Yang, B. Niu, "Globally Maximizing, Locally Minimizing:
        Unsupervised Discriminant Projection", IEEE Transactions on Pattern Analysis and Machine
        Intelligence 29(4), 2007.
-    .. [4] M. Tipping, C. Bishop, "Probabilistic Principal Component Analysis", Journal of the
-       Royal Statistical Society B 61(3), 1999.
+    .. [4] O. Ledoit, M. Wolf, "A Well-Conditioned Estimator for Large-Dimensional Covariance
+       Matrices", Journal of Multivariate Analysis 88(2), 2004.
 
     Examples
     --------
@@ -559,6 +561,7 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
             (view_weights, projection), plan = within_memory(lambda _: fit_start(), device)
             plans.append(plan)
             warm = False
+        factors = None if projection is None else projection.factors
         make_start = partial(self._make_start, view_weights, projection, sizes, precision)
 
         def describe(networks: Networks, loss_curve: list[float]) -> dict[str, Any]:
@@ -576,7 +579,8 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
                 "init_": self.init,
                 "init_mean_": None if projection is None else projection.mean,
                 "init_components_": None if projection is None else projection.components,
-                "init_loadings_": None if projection is None else projection.loadings,
+                "init_loadings_": None if factors is None else factors.loadings,
+                "init_deviations_": None if factors is None else factors.deviations,
                 "whiten_exponent_": None if projection is None else projection.whiten_exponent,
                 "view_weights_": np.array(data.spread(view_weights.tolist(), 0.0)),
                 "output_activations_": data.spread(activations, None),
@@ -874,21 +878,24 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
         means = mean_columns(units, weights.tolist(), present)
         stacked = stack_units(units, weights.tolist(), present, means)
         sizes = [x.shape[1] for x in units]
-        width = choose_width(None, len(stacked), sizes)
-        if not present.all():
-            stacked = fill_missing(stacked, sizes, present, width, seed)
+        factors = None
+        if self.missing_views == "mask":
+            factors = fit_factors(stacked, sizes, present, seed)
         if self.init == "auto":
+            width = choose_width(None, len(stacked), sizes)
             projection = fit_neighbor_projection(stacked, n_components, width, seed)
         else:
             exponent = WHITEN_EXPONENT if self.init == "whiten" else 0.0
             projection = fit_projection(stacked, n_components, exponent, seed)
-        return weights, projection.to(units[0].dtype)
+        return weights, projection.to(units[0].dtype, factors)
 
     def _fitted_projection(self) -> Projection | None:
         if self.init_mean_ is None:
             return None
-        loadings = getattr(self, "init_loadings_", None)  # older files have none
-        return Projection(self.init_mean_, self.init_components_, self.whiten_exponent_, loadings)
+        factors = None
+        if getattr(self, "init_loadings_", None) is not None:  # older files do not have it
+            factors = Factors(self.init_loadings_, self.init_deviations_)
+        return Projection(self.init_mean_, self.init_components_, self.whiten_exponent_, factors)
 
     @property
     def _weighs_itself(self) -> bool:
@@ -929,12 +936,14 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
     ) -> Start:
         if projection is None:
             return Start(view_weights.tolist(), non_negative=self.non_negative)
-        factors = None
-        if projection.loadings is not None:
-            factors = FactorModel(to_tensor(projection.loadings, precision, device), sizes)
-        tensors = (projection.mean, projection.components.T)
-        mean, components = (to_tensor(x, precision, device) for x in tensors)
-        return Start(view_weights.tolist(), (mean, components), factors, self.non_negative)
+        given = None
+        if (factors := projection.factors) is not None:
+            loadings = to_tensor(factors.loadings, precision, device)
+            deviations = to_tensor(factors.deviations, precision, device)
+            given = ConditionalMean(loadings, deviations, sizes)
+        mean = to_tensor(projection.mean, precision, device)
+        components = to_tensor(projection.components.T, precision, device)
+        return Start(view_weights.tolist(), (mean, components), given, self.non_negative)
 
     def _fitted_networks(
         self,

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-import torch
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
 from sknnens._cosine import nearest
-from sknnens._missing import FactorModel
+from sknnens._missing import Factors
 from sknnens._views import column_slices
 from sknnens._weighing import exp_entropy
 
@@ -24,9 +23,6 @@ EFFECTIVE_RANK = 64  # that init="auto" whitens up to
 N_NEIGHBORS = 10  # that init="auto" looks at
 NEIGHBOR_SHARE = 1.0  # of the variance of the other map, in the sum of the two
 NEIGHBOR_RIDGE = 0.3  # times the mean eigenvalue of the covariance of their differences
-MOST_FACTORS = 512  # that predict what a row lacks
-NOISE_SHARE = 0.1  # of the mean variance of a column, which they leave open
-FILL_ROUNDS = 2  # of finding factors and filling gaps
 
 
 @dataclass(frozen=True)
@@ -41,21 +37,22 @@ class Projection:
         What they are then multiplied with.
     whiten_exponent : float
         Power of their singular values that principal components are divided by.
-    loadings : ndarray of shape (n_factors, n_features) or None
-        Of the `FactorModel` by which some columns predict others; None takes them to be at the
-        mean.
+    factors : Factors, default=None
+        By which some views predict others; None takes them to be at the mean.
     """
 
     mean: NDArray[Any]
     components: NDArray[Any]
     whiten_exponent: float
-    loadings: NDArray[Any] | None
+    factors: Factors | None = None
 
-    def to(self, dtype: Any) -> "Projection":
-        """Convert the arrays."""
-        loadings = None if self.loadings is None else self.loadings.astype(dtype)
+    def to(self, dtype: Any, factors: Factors | None) -> "Projection":
+        """Convert the arrays, and add what views predict."""
+        if factors is not None:
+            arrays = factors.loadings, factors.deviations
+            factors = Factors(*(x.astype(dtype) for x in arrays))
         mean, components = self.mean.astype(dtype), self.components.astype(dtype)
-        return Projection(mean, components, self.whiten_exponent, loadings)
+        return Projection(mean, components, self.whiten_exponent, factors)
 
 
 def choose_start_width(
@@ -169,47 +166,6 @@ def stack_units(
     return stacked
 
 
-def fill_missing(
-    stacked: NDArray[Any],
-    sizes: Sequence[int],
-    present: NDArray[np.bool_],
-    n_factors: int,
-    random_state: Any,
-) -> NDArray[Any]:
-    """Put what the views of a row predict in the place of those that it lacks.
-
-    The factors are principal components of the rows as they were filled in the round before.
-
-    Parameters
-    ----------
-    stacked : ndarray of shape (n_samples, n_features)
-        The weighted, normalised views side by side, in float64, with the mean where a view is not
-        there. It is changed.
-    sizes : sequence of int
-        Width of each view.
-    present : ndarray of shape (n_samples, n_views)
-        Which rows have which views.
-    n_factors : int
-        At most this many.
-    random_state : int, RandomState instance or None
-        For scikit-learn's randomised solver, which large matrices get.
-
-    Returns
-    -------
-    stacked : ndarray of shape (n_samples, n_features)
-    """
-    here = torch.from_numpy(present)
-    there = np.repeat(present, sizes, axis=1)
-    n_factors = min(n_factors, MOST_FACTORS, *stacked.shape)
-    for _ in range(FILL_ROUNDS):
-        pca = _fit_pca(stacked, n_factors, random_state)
-        factors = FactorModel(torch.from_numpy(_find_loadings(pca, stacked)), sizes)
-        stacked -= pca.mean_
-        stacked[~there] = 0
-        stacked = factors.fill(torch.from_numpy(stacked), here).numpy() + pca.mean_
-    return stacked
-
-
 def fit_projection(
     stacked: NDArray[Any], n_components: int, whiten_exponent: float, random_state: Any
 ) -> Projection:
@@ -238,7 +194,7 @@ def fit_projection(
         size = _relative(pca.singular_values_)
         scale = np.where(size > SMALLEST_WHITENED, size, np.inf) ** -whiten_exponent
         components = components * scale[:, None]
-    return Projection(pca.mean_, components, whiten_exponent, _find_loadings(pca, stacked))
+    return Projection(pca.mean_, components, whiten_exponent)
 
 
 def fit_neighbor_projection(
@@ -269,9 +225,8 @@ def fit_neighbor_projection(
     components = np.zeros((n_components, stacked.shape[1]))
     size = _relative(pca.singular_values_)
     kept = size > SMALLEST_WHITENED
-    loadings = _find_loadings(pca, stacked)
     if not kept.any():
-        return Projection(pca.mean_, components, 0.0, loadings)
+        return Projection(pca.mean_, components, 0.0)
     axes, size, variances = pca.components_[kept], size[kept], pca.explained_variance_[kept]
     exponent = choose_exponent(size)
     whitened = size**-exponent
@@ -293,7 +248,7 @@ def fit_neighbor_projection(
     values, vectors = values[: -n_components - 1 : -1], vectors[:, : -n_components - 1 : -1]
     scale = np.where(values > 0, values, np.inf) ** -0.5
     components[: len(values)] = (metric @ (deviations[:, None] * vectors * scale)).T @ axes
-    return Projection(pca.mean_, components, exponent, loadings)
+    return Projection(pca.mean_, components, exponent)
 
 
 def choose_exponent(sizes: NDArray[Any]) -> float:
@@ -363,16 +318,6 @@ def _fit_pca(stacked: NDArray[Any], n_components: int, random_state: Any) -> PCA
         divide="ignore", invalid="ignore"
     ):  # shares of no variance, which are not used
         return PCA(n_components, random_state=random_state).fit(stacked)
-
-
-def _find_loadings(pca: PCA, stacked: NDArray[Any]) -> NDArray[Any]:
-    """Principal axes, each times its deviation in units of that of the noise."""
-    noise = NOISE_SHARE * stacked.var(axis=0).mean()
-    if noise <= 0:
-        return np.zeros((0, stacked.shape[1]))
-    deviations = np.sqrt(pca.explained_variance_[:MOST_FACTORS] / noise)
-    loadings: NDArray[Any] = deviations[:, None] * pca.components_[:MOST_FACTORS]
-    return loadings
 
 
 def _relative(sizes: NDArray[Any]) -> NDArray[Any]:

@@ -7,7 +7,7 @@ import torch
 
 from sknnens._batching import multiply_rows
 from sknnens._loss import normalize_rows
-from sknnens._missing import FactorModel
+from sknnens._missing import ConditionalMean
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,16 @@ class Start:
     projection : pair of Tensor, of shape (n_features,) and (n_features, n_components), or None
         What is subtracted from the weighted views side by side, and what they are then
         multiplied with; None for the mean of the views.
-    factors : FactorModel, default=None
-        What some of these columns predict of the others. None takes a view that is not there to
-        be at the mean.
+    given : ConditionalMean, default=None
+        What the views of a row predict of those that are not there. None takes them to be at the
+        mean.
     non_negative : bool
         Whether negative entries are set to 0.
     """
 
     view_weights: Sequence[float]
     projection: tuple[torch.Tensor, torch.Tensor] | None = None
-    factors: FactorModel | None = None
+    given: ConditionalMean | None = None
     non_negative: bool = False
 
     def __call__(
@@ -38,14 +38,14 @@ class Start:
     ) -> torch.Tensor:
         """Map views of shape (n, n_features_v) to rows of length 1, shape (n, n_components).
 
-        A view that is zero in a row has no part in it: it is taken to be what the others predict.
+        A view that is zero in a row has no part in it: it is taken to be `given` the others.
         `scales`, of shape (n,), bring the rows of each view to length 1, where they are not.
         """
-        factors: Sequence[torch.Tensor | float] = self.view_weights
+        multiples: Sequence[torch.Tensor | float] = self.view_weights
         if scales is not None:
             pairs = zip(self.view_weights, scales, strict=True)
-            factors = [(w * scale)[:, None] for w, scale in pairs]
-        weighted = [f * target for f, target in zip(factors, targets, strict=True)]
+            multiples = [(w * scale)[:, None] for w, scale in pairs]
+        weighted = [f * target for f, target in zip(multiples, targets, strict=True)]
         if self.projection is None:
             rows = sum(weighted[1:], weighted[0])
         else:
@@ -56,8 +56,8 @@ class Start:
             centred = torch.cat(
                 [torch.where(here[:, None], x - m, 0) for x, m, here in parts], dim=1
             )
-            if self.factors is not None:
-                centred = self.factors.fill(centred, torch.stack(present, dim=1))
+            if self.given is not None:
+                centred = self.given.fill(centred, torch.stack(present, dim=1))
             rows = multiply_rows(centred, components)
         if self.non_negative:
             rows = rows.clamp_min(0)

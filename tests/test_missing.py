@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import make_views
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -13,8 +14,7 @@ from sklearn.preprocessing import normalize
 
 import sknnens._estimator
 from sknnens import EnsembleRepresentationLearner, stack_views
-from sknnens._initialization import fill_missing
-from sknnens._missing import FactorModel
+from sknnens._missing import MOST_SHRINKAGE, ConditionalMean, find_noise, fit_factors
 from sknnens._weighing import LEAST_WEIGHT
 from sknnens.datasets import load_fashion_mnist_features
 
@@ -125,15 +125,22 @@ def test_what_is_filled_in_is_the_conditional_mean(n_rows, kept, device, monkeyp
     rows, present = rng.randn(n_rows, 8), rng.rand(n_rows, 3) < 0.6
     there = np.repeat(present, sizes, axis=1)
     rows[~there] = 0
+    n_all = sum(pattern.all() or not pattern.any() for pattern in np.unique(present, axis=0))
     expected = rows.copy()
     for row, here in zip(expected, there, strict=True):
         to_there = covariance[np.ix_(~here, here)]
         row[~here] = to_there @ np.linalg.solve(covariance[np.ix_(here, here)], row[here])
-    factors = FactorModel(torch.from_numpy(loadings).to(device), sizes)
+    deviations = np.array([0.5, 1, 1e-9])
+    given = ConditionalMean(
+        *(torch.from_numpy(x).to(device) for x in (loadings, deviations)), sizes
+    )
+    scale = np.repeat(deviations, sizes)
+    rows, expected = rows * scale, expected * scale
     tensors = [torch.from_numpy(x).to(device) for x in (rows, present)]
     for _ in range(2):
-        assert_allclose(factors.fill(*tensors).cpu(), expected, atol=1e-12)
-    assert len(factors._covariances) <= (1 if kept == 1 else 6)
+        assert_allclose(given.fill(*tensors).cpu().numpy() / scale, expected / scale, atol=1e-12)
+    # none for rows with all views or no view
+    assert len(given._covariances) == (0 if kept == 1 else len(np.unique(present, axis=0)) - n_all)
 
 
 def test_gaps_of_fit_are_filled_with_what_the_views_predict():
@@ -141,10 +148,77 @@ def test_gaps_of_fit_are_filled_with_what_the_views_predict():
     stacked, sizes = np.hstack(views), [9, 9, 9]
     present = ~np.isnan(np.stack([v[:, 0] for v in drop(views, 0.5)], axis=1))
     there = np.repeat(present, sizes, axis=1)
-    filled = fill_missing(np.where(there, stacked, 0), sizes, present, 3, 0)
-    assert_allclose(filled[there], stacked[there], atol=1e-12)
-    left = np.square(filled - stacked)[~there].sum() / np.square(stacked)[~there].sum()
-    assert left < 0.15  # the noise is 0.013
+    filled = np.where(there, stacked, 0)
+    fit_factors(filled, sizes, present, 0)
+    assert_array_equal(filled[there], stacked[there])
+    assert unexplained(filled, stacked, ~there) < 0.1  # the noise is 0.013
+
+
+def test_a_view_that_few_samples_have_is_filled_in_at_its_own_length():
+    stacked, sizes = np.hstack(linear_views(2000)), [9, 9, 9]
+    stacked -= stacked.mean(axis=0)
+    present = np.ones((2000, 3), dtype=bool)
+    present[100:, 2] = False
+    there = np.repeat(present, sizes, axis=1)
+    filled = np.where(there, stacked, 0)
+    fit_factors(filled, sizes, present, 0)
+    assert unexplained(filled, stacked, ~there) < 0.2
+
+
+def unexplained(filled, stacked, missing):
+    return np.square(filled - stacked)[missing].sum() / np.square(stacked)[missing].sum()
+
+
+@pytest.mark.parametrize("weight", [1, 0.03, 1e-9])
+def test_what_a_view_predicts_does_not_depend_on_its_weight(weight):
+    stacked, sizes = np.hstack(linear_views()), [9, 9, 9]
+    stacked -= stacked.mean(axis=0)
+    stacked[:, 18:] *= weight
+    present = np.ones((400, 3), dtype=bool)
+    factors = fit_factors(stacked, sizes, present, 0)
+    given = ConditionalMean(*map(torch.from_numpy, vars(factors).values()), sizes)
+    present[:, :2] = False
+    there = np.repeat(present, 9, axis=1)
+    filled = given.fill(torch.from_numpy(np.where(there, stacked, 0)), torch.from_numpy(present))
+    assert unexplained(filled.numpy(), stacked, ~there) < 0.1
+
+
+def test_few_samples_of_unrelated_views_predict_little():
+    stacked = np.random.RandomState(0).randn(1000, 300)
+    present = np.ones((1000, 3), dtype=bool)
+    present[::2, 0] = present[1::2, 1] = False
+    there = np.repeat(present, 100, axis=1)
+    filled = np.where(there, stacked, 0)
+    fit_factors(filled, [100] * 3, present, 0)
+    assert unexplained(filled, stacked, ~there) < 1.05
+
+
+@pytest.mark.parametrize("n_samples", [20, 300])
+def test_noise_is_that_of_ledoit_and_wolf(n_samples):
+    rows = np.random.RandomState(0).randn(n_samples, 12) * np.linspace(1, 2, 12)
+    rows -= rows.mean(axis=0)
+    lengths, variances = (rows**2).sum(axis=1), np.linalg.eigvalsh(np.cov(rows.T))[::-1]
+    shrinkage = ledoit_wolf_shrinkage(rows, assume_centered=True)
+    expected = shrinkage / (1 - shrinkage) * lengths.mean() / 12
+    assert find_noise(lengths, variances, 12) == pytest.approx(expected)
+    assert find_noise(lengths, variances[:8], 12) == pytest.approx(expected, rel=0.1)
+
+
+def test_noise_where_nothing_stands_out():
+    rows = np.vstack([np.eye(5), -np.eye(5)])
+    noise = find_noise((rows**2).sum(axis=1), np.linalg.eigvalsh(np.cov(rows.T)), 5)
+    assert noise == pytest.approx(MOST_SHRINKAGE / (1 - MOST_SHRINKAGE) / 5)
+
+
+def test_gaps_on_another_default_device():
+    views = linear_views(60)
+    fitted = learner(init="auto").fit(views)
+    expected = fitted.transform(drop(views, 0.3))
+    try:
+        torch.set_default_device("meta")
+        assert_array_equal(fitted.transform(drop(views, 0.3)), expected)
+    finally:
+        torch.set_default_device(None)
 
 
 def test_no_part_of_a_view_predicts_what_it_does_not_share():

@@ -66,7 +66,6 @@ def test_projection_of_constant_rows_is_finite():
     found = fit_projection(np.ones((5, 3)), 2, 0.5, 0)
     assert np.isfinite(found.mean).all()
     assert np.isfinite(found.components).all()
-    assert found.loadings.shape == (0, 3)
 
 
 def clusters(n_samples=600, n_clusters=20, *, noise=(0.1, 4.0), seed=0):
@@ -173,7 +172,6 @@ def test_auto_of_rows_without_variance(n_samples):
     assert found.mean.tolist() == [1, 1, 1]
     assert (found.components == 0).all()
     assert found.whiten_exponent == 0
-    assert found.loadings.shape == (0, 3)
 
 
 def test_auto_leaves_out_what_has_no_variance():
