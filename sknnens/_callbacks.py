@@ -25,6 +25,7 @@ except ImportError:
         def call_on_fit_task_end(self, **kwargs: Any) -> bool:
             return False
 
+    # in the place of the one that is not there, which mypy sees where it is
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Takes no callbacks."""
 
@@ -89,7 +90,7 @@ class FitTasks:
         try:
             with torch.inference_mode(False):  # whatever a callback does
                 return hook(**self._passed, **params)
-        except Exception as error:
+        except Exception as error:  # of any kind; it goes on to the caller
             mark_callback(error)
             raise
 

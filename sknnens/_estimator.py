@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -69,7 +70,7 @@ START_ROWS = 10_000  # that the projection onto the start is fitted to, at most
 # Parameters that the result of fit does not depend on, or that are put there in another form.
 NOT_IN_CHECKPOINT = {
     *("views", "view_weights", "warm_start", "random_state", "precision", "device", "verbose"),
-    *("transform_solver", "transform_max_iter", "transform_tol", "normalize", "missing_views"),
+    *("transform_solver", "transform_max_iter", "transform_tol", "normalize"),
     *("embedding_path", "checkpoint", "checkpoint_every"),
 }
 
@@ -878,16 +879,15 @@ class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, ViewsTr
         means = mean_columns(units, weights.tolist(), present)
         stacked = stack_units(units, weights.tolist(), present, means)
         sizes = [x.shape[1] for x in units]
-        factors = None
-        if self.missing_views == "mask":
-            factors = fit_factors(stacked, sizes, present, seed)
+        masked = self.missing_views == "mask"
+        factors = fit_factors(stacked, sizes, present, seed) if masked else None
         if self.init == "auto":
             width = choose_width(None, len(stacked), sizes)
             projection = fit_neighbor_projection(stacked, n_components, width, seed)
         else:
             exponent = WHITEN_EXPONENT if self.init == "whiten" else 0.0
             projection = fit_projection(stacked, n_components, exponent, seed)
-        return weights, projection.to(units[0].dtype, factors)
+        return weights, replace(projection, factors=factors).to(units[0].dtype)
 
     def _fitted_projection(self) -> Projection | None:
         if self.init_mean_ is None:

@@ -159,7 +159,7 @@ def infer(
     while len(queue):
         try:
             work_off()
-        except Exception as error:
+        except Exception as error:  # torch raises many kinds; all others go on to the caller
             if n_slots == 1 or not is_out_of_memory(error):
                 raise
             record.ran_out, record.n_at_once, n_slots = True, n_slots // 2, n_slots // 2

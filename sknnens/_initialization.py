@@ -46,12 +46,10 @@ class Projection:
     whiten_exponent: float
     factors: Factors | None = None
 
-    def to(self, dtype: Any, factors: Factors | None) -> "Projection":
-        """Convert the arrays, and add what views predict."""
-        if factors is not None:
-            arrays = factors.loadings, factors.deviations
-            factors = Factors(*(x.astype(dtype) for x in arrays))
+    def to(self, dtype: Any) -> "Projection":
+        """Convert the arrays."""
         mean, components = self.mean.astype(dtype), self.components.astype(dtype)
+        factors = None if self.factors is None else self.factors.to(dtype)
         return Projection(mean, components, self.whiten_exponent, factors)
 
 
@@ -314,9 +312,8 @@ def correlate_neighbors(
 
 
 def _fit_pca(stacked: NDArray[Any], n_components: int, random_state: Any) -> PCA:
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # shares of no variance, which are not used
+    # shares of no variance, which are not used
+    with np.errstate(divide="ignore", invalid="ignore"):
         return PCA(n_components, random_state=random_state).fit(stacked)
 
 

@@ -24,6 +24,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def mark_callback(error: Exception) -> None:
     """Say that an error is of the user's own code, which is not called again."""
+    # an error has a dictionary, but no attribute of this name for mypy
     error._sknnens_callback = True  # type: ignore[attr-defined]
 
 
@@ -91,7 +92,7 @@ def within_memory(
     while True:
         try:
             return attempt(plan), plan
-        except Exception as error:
+        except Exception as error:  # torch raises many kinds; all others go on to the caller
             least = not plan.on_device and plan.n_parts >= most_parts
             if least or not is_out_of_memory(error) or is_of_callback(error):
                 raise

@@ -39,6 +39,10 @@ class Factors:
     loadings: NDArray[Any]
     deviations: NDArray[Any]
 
+    def to(self, dtype: Any) -> "Factors":
+        """Convert them."""
+        return Factors(self.loadings.astype(dtype), self.deviations.astype(dtype))
+
 
 class ConditionalMean:
     """What a row is to be expected to have, given the views that it has.

@@ -217,6 +217,7 @@ def read_contents(path: str | os.PathLike[str]) -> Contents:
     try:
         with safetensors.safe_open(name, framework="numpy") as file:
             metadata = dict(file.metadata() or {})
+            # the file is no mapping, over which one could go without keys()
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except Exception as error:  # of several kinds, by version
         raise ValueError(

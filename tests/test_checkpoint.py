@@ -166,6 +166,7 @@ def path(views, cut, tmp_path):
         ({"view_weights": [1, 1, 2]}, "view_weights"),
         ({"learning_rate": 1e-3, "alpha": 0.1}, "alpha, learning_rate"),
         ({"precision": "bfloat16"}, "precision"),
+        ({"missing_views": "mask"}, "missing_views"),  # what views predict is learned then
     ],
 )
 def test_another_fit_is_an_error(path, views, params, named):
