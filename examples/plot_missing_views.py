@@ -17,8 +17,8 @@ import pandas as pd
 from sklearn.neighbors import KNeighborsClassifier
 
 from sknnens import EnsembleRepresentationLearner
-from sknnens.baselines import GCCA, Average, Concatenation, ConcatenationPCA
 from sknnens.datasets import load_fashion_mnist_features
+from sknnens.fusion import GCCA, Average, Concatenation, ConcatenationPCA
 
 ENSEMBLES = {
     "four SimCLR": ["simclr_0", "simclr_1", "simclr_2", "simclr_3"],

@@ -16,8 +16,8 @@ import pandas as pd
 from sklearn.neighbors import KNeighborsClassifier
 
 from sknnens import EnsembleRepresentationLearner
-from sknnens.baselines import Average, Concatenation, ConcatenationPCA, SingleModel
 from sknnens.datasets import load_fashion_mnist_features
+from sknnens.fusion import Average, Concatenation, ConcatenationPCA, SingleModel
 
 ENSEMBLES = {
     "four SimCLR": ["simclr_0", "simclr_1", "simclr_2", "simclr_3"],

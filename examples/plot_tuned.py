@@ -19,8 +19,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 
 from sknnens import EnsembleRepresentationLearner
-from sknnens.baselines import GCCA, Concatenation, ConcatenationPCA
 from sknnens.datasets import load_fashion_mnist_features
+from sknnens.fusion import GCCA, Concatenation, ConcatenationPCA
 
 MODELS = ["simclr_0", "barlow_twins", "swav", "rotnet", "autoencoder"]
 NEIGHBOURS = [1, 5, 10, 20]

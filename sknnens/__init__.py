@@ -1,15 +1,15 @@
 """Nearest-neighbour representations learned from the features of several frozen models."""
 
-from sknnens import baselines, datasets, inspection, metrics
-from sknnens._estimator import EnsembleRepresentationLearner
-from sknnens._stacking import stack_views
+from sknnens import datasets, fusion, inspection, metrics
+from sknnens._learner import EnsembleRepresentationLearner
 from sknnens._version import __version__
+from sknnens._views._stack import stack_views
 
 __all__ = [
     "EnsembleRepresentationLearner",
     "__version__",
-    "baselines",
     "datasets",
+    "fusion",
     "inspection",
     "metrics",
     "stack_views",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from sknnens._stacking import stack_views
+from sknnens._views._stack import stack_views
 
 SELF_SUPERVISED_NAMES = (
     "simclr_0",

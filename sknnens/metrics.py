@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from sknnens._base import read_views
-from sknnens._cosine import (
+from sknnens._learner import EnsembleRepresentationLearner
+from sknnens._neighbors import (
     k_occurrence,
     nearest,
     overlap,
@@ -30,7 +30,7 @@ from sknnens._cosine import (
     skewness,
     to_unit,
 )
-from sknnens._estimator import EnsembleRepresentationLearner
+from sknnens._views._base import read_views
 
 __all__ = [
     "hubness_score",

@@ -20,7 +20,7 @@ from sklearn.preprocessing import normalize, scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sknnens import EnsembleRepresentationLearner, stack_views
-from sknnens.baselines import (
+from sknnens.fusion import (
     GCCA,
     Average,
     Concatenation,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sknnens._batching import (
+from sknnens._engine._device import Precision
+from sknnens._engine._rows import (
     BLOCK_ROWS,
     UnitRows,
     chunk_rows,
@@ -12,7 +13,6 @@ from sknnens._batching import (
     padded_chunks,
     shuffled_batches,
 )
-from sknnens._device import Precision
 
 
 @pytest.mark.parametrize(("n", "size"), [(10, 3), (10, 10), (10, 99), (1, 1)])

@@ -9,8 +9,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 
-from sknnens import EnsembleRepresentationLearner, _engine, stack_views
-from sknnens._optim import BankAdam
+from sknnens import EnsembleRepresentationLearner, stack_views
+from sknnens._engine import _train as _engine
+from sknnens._engine._optim import BankAdam
 
 callback = pytest.importorskip("sklearn.callback")
 

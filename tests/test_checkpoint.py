@@ -11,8 +11,8 @@ from conftest import make_views
 from numpy.testing import assert_array_equal, assert_equal
 
 from sknnens import EnsembleRepresentationLearner
-from sknnens._checkpoint import Checkpoint
-from sknnens._curvature import invert
+from sknnens._engine._curvature import invert
+from sknnens._files._checkpoint import Checkpoint
 
 PARAMS = {"max_iter": 8, "batch_size": 20, "random_state": 0, "checkpoint_every": 1}
 
@@ -123,7 +123,7 @@ def test_ctrl_c_keeps_the_last_state(make_state, warm_start, views, tmp_path, mo
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("sknnens._estimator.ProgressBar.update", interrupt)
+        patch.setattr("sknnens._learner.ProgressBar.update", interrupt)
         learner = EnsembleRepresentationLearner(checkpoint=path, **params)
         with pytest.warns(UserWarning, match="interrupted by user"):
             learner.fit(views)
@@ -143,7 +143,7 @@ def test_ctrl_c_after_the_last_epoch(views, monkeypatch):
             raise KeyboardInterrupt
         return invert(curvature)
 
-    monkeypatch.setattr("sknnens._estimator.invert", interrupt)
+    monkeypatch.setattr("sknnens._learner.invert", interrupt)
     with pytest.warns(UserWarning, match="interrupted by user"):
         learner = EnsembleRepresentationLearner(**PARAMS).fit(views)
     assert_equal(fitted_attributes(learner), fitted_attributes(whole))

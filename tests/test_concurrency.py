@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from sknnens import EnsembleRepresentationLearner, stack_views
-from sknnens._inference import _Arithmetic
+from sknnens._engine._infer import _Arithmetic
 from sknnens.metrics import hubness_score
 
 X, SIZES = stack_views(make_views(700, (40, 40)))

@@ -13,11 +13,11 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import sknnens._inference
+import sknnens._engine._infer
 from sknnens import EnsembleRepresentationLearner, stack_views
-from sknnens._batching import chunk_rows
-from sknnens._engine import Step
-from sknnens._inference import _Arithmetic
+from sknnens._engine._infer import _Arithmetic
+from sknnens._engine._rows import chunk_rows
+from sknnens._engine._train import Step
 
 ADAM = {"transform_solver": "adam"}
 
@@ -114,7 +114,7 @@ def test_small_chunks_are_used_where_they_give_the_same(wide, monkeypatch, answe
     learner = small(device="cpu", init="average").fit(wide)
     expected = learner.transform(wide)
     monkeypatch.setattr(_Arithmetic, "is_the_same", is_the_same)
-    monkeypatch.setattr(sknnens._inference, "Step", counting)
+    monkeypatch.setattr(sknnens._engine._infer, "Step", counting)
     assert_array_equal(learner.transform([v[:17] for v in wide]), expected[:17])
     assert asked == ([(64, 1024)] if answer else [(64, 1024), (256, 1024), (512, 1024)])
     assert sizes == ([64] if answer else [1024])
@@ -133,7 +133,7 @@ def test_last_rows_are_taken_to_fewer_slots(monkeypatch):
     monkeypatch.setattr(_Arithmetic, "known", {})
     monkeypatch.setattr(_Arithmetic, "wanted", set())
     monkeypatch.setattr(_Arithmetic, "__call__", lambda self, views, noise: torch.ones(len(noise)))
-    monkeypatch.setattr(sknnens._inference, "Step", counting)
+    monkeypatch.setattr(sknnens._engine._infer, "Step", counting)
     expected = learner.transform(views)
     assert sizes == [1024]
     found = learner.transform(views)

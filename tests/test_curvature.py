@@ -5,8 +5,8 @@ import torch
 from test_engine import plain_mlps, problem
 from torch import nn
 
-from sknnens._curvature import SHORTEST, invert, mean_curvature
-from sknnens._loss import normalize_rows
+from sknnens._engine._curvature import SHORTEST, invert, mean_curvature
+from sknnens._engine._loss import normalize_rows
 
 
 def exact(networks, rows, present, weights):

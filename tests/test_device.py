@@ -6,7 +6,7 @@ import torch
 from conftest import make_views
 
 from sknnens import EnsembleRepresentationLearner
-from sknnens._device import Precision, resolve_device, resolve_precision, to_tensor
+from sknnens._engine._device import Precision, resolve_device, resolve_precision, to_tensor
 from sknnens.metrics import recoverability_score
 
 no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
@@ -129,7 +129,7 @@ def test_a_device_without_the_fused_adam(monkeypatch):
     views = make_views(dtype=np.float64)
     params = {"max_iter": 10, "random_state": 0, "representation_learning_rate": 1e-3}
     expected = EnsembleRepresentationLearner(**params).fit(views)
-    monkeypatch.setattr("sknnens._optim.FUSED_DEVICES", ())
+    monkeypatch.setattr("sknnens._engine._optim.FUSED_DEVICES", ())
     found = EnsembleRepresentationLearner(**params).fit(views)
     np.testing.assert_allclose(found.embedding_, expected.embedding_, atol=1e-12)
     np.testing.assert_allclose(found.coefs_[0][0], expected.coefs_[0][0], atol=1e-12)

@@ -8,9 +8,9 @@ import pytest
 from conftest import make_views
 
 import sknnens
-from sknnens import baselines, datasets, inspection, metrics
+from sknnens import datasets, fusion, inspection, metrics
 
-MODULES = ("baselines", "datasets", "inspection", "metrics")
+MODULES = ("fusion", "datasets", "inspection", "metrics")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
     "name",
     [n for n in sknnens.__all__ if not n.startswith("_") and n not in MODULES]
     + [f"datasets.{n}" for n in vars(datasets) if n.startswith("load_")]
-    + [f"baselines.{n}" for n in baselines.__all__]
+    + [f"fusion.{n}" for n in fusion.__all__]
     + [f"inspection.{n}" for n in inspection.__all__]
     + [f"metrics.{n}" for n in metrics.__all__],
 )

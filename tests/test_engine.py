@@ -9,13 +9,13 @@ from conftest import make_views
 from torch import nn
 
 from sknnens import EnsembleRepresentationLearner
-from sknnens._device import Precision
-from sknnens._engine import Step, train
-from sknnens._inference import RowStopping, infer
-from sknnens._loss import normalize_rows
-from sknnens._network import init_networks, layer_sizes
-from sknnens._optim import FLUSH_STEPS
-from sknnens._start import Start
+from sknnens._engine._device import Precision
+from sknnens._engine._infer import RowStopping, infer
+from sknnens._engine._loss import normalize_rows
+from sknnens._engine._networks import init_networks, layer_sizes
+from sknnens._engine._optim import FLUSH_STEPS
+from sknnens._engine._train import Step, train
+from sknnens.fusion._start import Start
 
 CPU = torch.device("cpu")
 DOUBLE = Precision(torch.float64)

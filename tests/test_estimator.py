@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 
-import sknnens._estimator
+import sknnens._learner
 from sknnens import EnsembleRepresentationLearner, stack_views
 from sknnens.datasets import load_fashion_mnist_features
 
@@ -353,7 +353,7 @@ def test_ctrl_c_in_the_first_batch(views, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sknnens._engine.BankAdam.step", interrupt)
+    monkeypatch.setattr("sknnens._engine._train.BankAdam.step", interrupt)
     fitted = learner(warmup=0.0)
     with pytest.warns(UserWarning, match="interrupted by user"):
         fitted.fit(views)
@@ -369,20 +369,20 @@ def test_ctrl_c_before_training_leaves_the_estimator_as_it_was(views, monkeypatc
 
     fitted = learner().fit(views)
     before = dict(vars(fitted))
-    monkeypatch.setattr(sknnens._estimator, "unit_rows", interrupt)
+    monkeypatch.setattr(sknnens._learner, "unit_rows", interrupt)
     with pytest.raises(KeyboardInterrupt):
         fitted.fit(views)
     assert all(vars(fitted)[k] is v for k, v in before.items())
 
 
 def test_ctrl_c_leaves_a_usable_estimator(views, monkeypatch):
-    class Interrupting(sknnens._estimator.ProgressBar):
+    class Interrupting(sknnens._learner.ProgressBar):
         def update(self, n_done, loss):
             super().update(n_done, loss)
             if self.done == 2 and self.description == "fit":
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(sknnens._estimator, "ProgressBar", Interrupting)
+    monkeypatch.setattr(sknnens._learner, "ProgressBar", Interrupting)
     fitted = learner()
     with pytest.warns(UserWarning, match="interrupted by user"):
         fitted.fit(views)

@@ -15,8 +15,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from sknnens import EnsembleRepresentationLearner, stack_views
-from sknnens._frames import take_rows
-from sknnens.baselines import Concatenation
+from sknnens._views._frames import take_rows
+from sknnens.fusion import Concatenation
 
 SIZES = {"clip": 5, "dino": 3, "text": 4}
 N_ROWS = 60

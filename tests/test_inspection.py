@@ -30,9 +30,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from sknnens import EnsembleRepresentationLearner, metrics, stack_views
-from sknnens._comparison import _draw_rows, corrected_limit
-from sknnens._cosine import nearest
-from sknnens.baselines import (
+from sknnens._neighbors import nearest
+from sknnens.fusion import (
     GCCA,
     Average,
     Concatenation,
@@ -49,6 +48,7 @@ from sknnens.inspection import (
     SpectrumDisplay,
     compare_representations,
 )
+from sknnens.inspection._comparison import _draw_rows, corrected_limit
 
 
 @pytest.fixture(autouse=True)
@@ -537,8 +537,8 @@ def test_neighbours_are_found_once(planted, monkeypatch):
         calls.append(queries.shape)
         return nearest(queries, database, n_neighbors)
 
-    monkeypatch.setattr("sknnens._comparison.nearest", count)
-    monkeypatch.setattr("sknnens._cosine.nearest", count)
+    monkeypatch.setattr("sknnens.inspection._comparison.nearest", count)
+    monkeypatch.setattr("sknnens._neighbors.nearest", count)
     compare_representations(X, y, methods=FAST, cv=KFold(4))
     # a fold: two views; and of three methods, those that classify and those among themselves
     assert len(calls) == 4 * (2 + 3 * 2)

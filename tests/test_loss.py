@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sknnens._loss import cosine_loss, normalize_rows
+from sknnens._engine._loss import cosine_loss, normalize_rows
 
 
 def test_values():

@@ -13,11 +13,11 @@ from numpy.testing import assert_allclose, assert_array_equal, assert_equal
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sknnens import EnsembleRepresentationLearner
-from sknnens._bank import new_bank
-from sknnens._batching import chunk_rows
-from sknnens._device import resolve_device, resolve_device_or_auto, resolve_precision
-from sknnens._memory import is_out_of_memory
-from sknnens._optim import BankAdam
+from sknnens._engine._bank import new_bank
+from sknnens._engine._device import resolve_device, resolve_device_or_auto, resolve_precision
+from sknnens._engine._memory import is_out_of_memory
+from sknnens._engine._optim import BankAdam
+from sknnens._engine._rows import chunk_rows
 
 # few rows a chunk, so that there are many chunks
 PARAMS = {"max_iter": 3, "batch_size": 16, "random_state": 0, "transform_solver": "adam"}
@@ -95,7 +95,7 @@ def test_rows_are_not_done_twice(tmp_path):
     n_allocations = count(lambda: fitted.transform(views))
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sknnens._estimator.ProgressBar.update", lambda bar, n, loss: seen.append(n))
+        patch.setattr("sknnens._learner.ProgressBar.update", lambda bar, n, loss: seen.append(n))
         path = tmp_path / "rows.npy"
         rows, _ = run_out(lambda: fitted.transform(views, out=path), [n_allocations - 5])
     assert sum(seen) == 1500
@@ -141,7 +141,7 @@ def test_memory_that_never_comes_back(views, monkeypatch):
     def fail(*args, **kwargs):
         raise MemoryError("not one byte")
 
-    monkeypatch.setattr("sknnens._network.Pass.forward", fail)
+    monkeypatch.setattr("sknnens._engine._networks.Pass.forward", fail)
     for call in (fitted.fit, fitted.transform):
         with pytest.raises(MemoryError, match="not one byte"):
             call(views)
@@ -155,7 +155,7 @@ def test_other_errors_are_raised_at_once(views, monkeypatch):
         calls.append(1)
         raise RuntimeError("sizes do not match")
 
-    monkeypatch.setattr("sknnens._network.Pass.forward", fail)
+    monkeypatch.setattr("sknnens._engine._networks.Pass.forward", fail)
     for call in (fitted.fit, fitted.transform):
         with pytest.raises(RuntimeError, match="sizes do not match"):
             call(views)
@@ -164,7 +164,7 @@ def test_other_errors_are_raised_at_once(views, monkeypatch):
 
 def test_chunks_are_chosen_from_what_is_free(monkeypatch):
     free = 2**20
-    monkeypatch.setattr("sknnens._batching.free_memory", lambda device: free)
+    monkeypatch.setattr("sknnens._engine._rows.free_memory", lambda device: free)
     cuda = torch.device("cuda")
     assert chunk_rows(cuda, 100, 10) == 8192
     assert chunk_rows(cuda, 100, 1000) == 512
@@ -263,7 +263,7 @@ def test_where_the_bank_is(monkeypatch):
     assert where(on_device=True) == {"meta"}
     assert where(on_device=False) == {"cpu"}
     for free, expected in ((959, "cpu"), (960, "meta")):  # twice 3 x 10 x 4 x 4 bytes
-        monkeypatch.setattr("sknnens._bank.free_memory", lambda device, free=free: free)
+        monkeypatch.setattr("sknnens._engine._bank.free_memory", lambda device, free=free: free)
         assert where(on_device=True) == {expected}
 
 
@@ -273,8 +273,8 @@ def test_bank_on_the_host(monkeypatch):
     device = "cuda"
     views = make_views(200)
     whole = learner(device=device).fit(views)
-    monkeypatch.setattr("sknnens._bank.free_memory", lambda device: 1)
-    monkeypatch.setattr("sknnens._batching.free_memory", lambda device: None)
+    monkeypatch.setattr("sknnens._engine._bank.free_memory", lambda device: 1)
+    monkeypatch.setattr("sknnens._engine._rows.free_memory", lambda device: None)
     kept = []
 
     def init(self, bank, *args, init=BankAdam.__init__):

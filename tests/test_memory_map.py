@@ -6,7 +6,7 @@ from conftest import make_views
 from numpy.testing import assert_array_equal
 
 from sknnens import EnsembleRepresentationLearner, stack_views
-from sknnens._memory_map import new_file, release_pages
+from sknnens._files._atomic import new_file, release_pages
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import normalize
 
 from sknnens import EnsembleRepresentationLearner, metrics
-from sknnens._cosine import nearest, to_unit
-from sknnens.baselines import Concatenation
+from sknnens._neighbors import nearest, to_unit
+from sknnens.fusion import Concatenation
 from sknnens.metrics import (
     hubness_score,
     neighbor_agreement,

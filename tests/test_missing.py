@@ -12,11 +12,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import normalize
 
-import sknnens._estimator
+import sknnens._learner
 from sknnens import EnsembleRepresentationLearner, stack_views
-from sknnens._missing import MOST_SHRINKAGE, ConditionalMean, find_noise, fit_factors
-from sknnens._weighing import LEAST_WEIGHT
 from sknnens.datasets import load_fashion_mnist_features
+from sknnens.fusion._imputation import MOST_SHRINKAGE, ConditionalMean, find_noise, fit_factors
+from sknnens.fusion._weights import LEAST_WEIGHT
 
 INITS = ["auto", "average", "pca", "whiten"]
 
@@ -117,7 +117,7 @@ def test_a_row_that_lacks_views_starts_where_it_would_with_them(init, gaps_in_fi
 @pytest.mark.parametrize("kept", [1, 2**26])
 def test_what_is_filled_in_is_the_conditional_mean(n_rows, kept, device, monkeypatch):
     """`kept` is how many numbers of matrices are held for the next pattern."""
-    monkeypatch.setattr("sknnens._missing.KEPT_NUMBERS", kept)
+    monkeypatch.setattr("sknnens.fusion._imputation.KEPT_NUMBERS", kept)
     rng = np.random.RandomState(0)
     sizes = [3, 1, 4]
     loadings = rng.randn(5, 8)
@@ -248,7 +248,7 @@ def test_rows_that_lack_a_view_have_no_part_in_its_network(views):
 @pytest.mark.parametrize("init", INITS)
 def test_a_view_that_the_sample_of_the_start_does_not_have(init, monkeypatch):
     """The start is fitted to some of very many rows; a rare view may be in none of them."""
-    monkeypatch.setattr(sknnens._estimator, "START_ROWS", 200)
+    monkeypatch.setattr(sknnens._learner, "START_ROWS", 200)
     sample = np.random.RandomState(0).permutation(400)[:200]
     lacking = make_views(400)
     lacking[2][sample] = np.nan
@@ -308,7 +308,7 @@ def test_rows_without_any_view_are_named_in_transform(views):
 def test_learner_is_better_than_imputation_with_a_third_missing():
     """At k = 5, against the mean put in and then the concatenation."""
     data = load_fashion_mnist_features(["simclr_0", "simclr_1", "simclr_2", "simclr_3"])
-    from sknnens.baselines import Concatenation
+    from sknnens.fusion import Concatenation
 
     train = drop(np.split(data.X_train, 4, axis=1), 0.4)
     test = drop(np.split(data.X_test, 4, axis=1), 0.4, seed=1)

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from sknnens._network import init_networks
-from sknnens._optim import (
+from sknnens._engine._networks import init_networks
+from sknnens._engine._optim import (
     FLUSH_STEPS,
     LEAST_STEPS,
     REACH,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import sknnens._initialization
+import sknnens.fusion._initialization
 from sknnens import EnsembleRepresentationLearner
 
 PAPER = Path(__file__).resolve().parents[1] / "examples" / "paper"
@@ -53,12 +53,12 @@ def test_constants_are_changed_in_fit_alone(study, views):
     sizes = {f"view{i}": v.shape[1] for i, v in enumerate(views)}
     X = np.hstack(views)
     params = {"max_iter": 1, "random_state": 0}
-    before = sknnens._initialization.NEIGHBOR_SHARE
+    before = sknnens.fusion._initialization.NEIGHBOR_SHARE
     plain, other = (
         study.LearnerWith(sizes, constants=constants, params={"max_iter": 1}).fit(X).transform(X)
         for constants in ({}, {"NEIGHBOR_SHARE": 0.0, "RANK_POWER": 1.0})
     )
-    assert before == sknnens._initialization.NEIGHBOR_SHARE
+    assert before == sknnens.fusion._initialization.NEIGHBOR_SHARE
     expected = EnsembleRepresentationLearner(sizes, **params).fit_transform(X)
     np.testing.assert_array_equal(plain, expected)
     assert np.abs(other - expected).max() > 1e-3
@@ -72,8 +72,8 @@ def test_every_trial_is_a_change(study):
         constants = method.params["constants"]
         changed = method.params["params"] != study.START_ALONE
         for name, value in constants.items():
-            here = getattr(sknnens._initialization, name, None)
-            assert (here or getattr(sknnens._weighing, name)) != value
+            here = getattr(sknnens.fusion._initialization, name, None)
+            assert (here or getattr(sknnens.fusion._weights, name)) != value
             changed = True
         assert changed
 

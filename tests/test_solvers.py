@@ -15,10 +15,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from test_curvature import exact
 
 from sknnens import EnsembleRepresentationLearner
-from sknnens._curvature import DAMPING
-from sknnens._estimator import N_STEPS
-from sknnens._loss import normalize_rows
-from sknnens._optim import LEAST_STEPS
+from sknnens._engine._curvature import DAMPING
+from sknnens._engine._loss import normalize_rows
+from sknnens._engine._optim import LEAST_STEPS
+from sknnens._learner import N_STEPS
 from sknnens.datasets import load_fashion_mnist_features
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

@@ -12,14 +12,14 @@ import pytest
 from conftest import make_views
 from numpy.testing import assert_array_equal
 
-import sknnens._stacking
+import sknnens._views._stack
 from sknnens import EnsembleRepresentationLearner, stack_views
 
 
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Five rows at a time, of twelve float32 columns."""
-    monkeypatch.setattr(sknnens._stacking, "CHUNK_BYTES", 5 * 12 * 4)
+    monkeypatch.setattr(sknnens._views._stack, "CHUNK_BYTES", 5 * 12 * 4)
 
 
 def test_arrays_side_by_side():
@@ -196,7 +196,7 @@ def test_a_killed_process_leaves_no_file_under_the_name(tmp_path):
     code = textwrap.dedent("""
         import os, signal, sys
         import numpy as np
-        import sknnens._stacking as stacking
+        import sknnens._views._stack as stacking
         stacking.CHUNK_BYTES = 4000
         def kill(arrays, *args, rows=[0], **kwargs):
             rows[0] += len(arrays[0])

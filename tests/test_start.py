@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from sknnens import EnsembleRepresentationLearner
-from sknnens._initialization import (
+from sknnens.fusion._initialization import (
     EFFECTIVE_RANK,
     NEIGHBOR_RIDGE,
     NEIGHBOR_SHARE,
@@ -18,7 +18,7 @@ from sknnens._initialization import (
     fit_neighbor_projection,
     fit_projection,
 )
-from sknnens._weighing import exp_entropy
+from sknnens.fusion._weights import exp_entropy
 
 
 def start_of(views, **params):

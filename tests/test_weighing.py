@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import normalize
 
 from sknnens import EnsembleRepresentationLearner, stack_views
-from sknnens._weighing import (
+from sknnens.fusion._weights import (
     LEAST_ROWS,
     LEAST_WEIGHT,
     effective_rank,

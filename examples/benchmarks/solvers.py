@@ -26,14 +26,15 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from sknnens import EnsembleRepresentationLearner, _curvature
-from sknnens._batching import unit_rows
-from sknnens._curvature import DAMPING, invert, mean_curvature
-from sknnens._device import resolve_precision
-from sknnens._engine import Step
-from sknnens._estimator import CURVATURE_ROWS, N_STEPS
-from sknnens._loss import EPS, normalize_rows
-from sknnens._optim import RowAdam, RowNewton
+from sknnens import EnsembleRepresentationLearner
+from sknnens._engine import _curvature
+from sknnens._engine._curvature import DAMPING, invert, mean_curvature
+from sknnens._engine._device import resolve_precision
+from sknnens._engine._loss import EPS, normalize_rows
+from sknnens._engine._optim import RowAdam, RowNewton
+from sknnens._engine._rows import unit_rows
+from sknnens._engine._train import Step
+from sknnens._learner import CURVATURE_ROWS, N_STEPS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -34,11 +34,11 @@ import torch
 from torch import nn
 
 from sknnens import EnsembleRepresentationLearner
-from sknnens._batching import padded_chunks
-from sknnens._device import Precision, own_modes
-from sknnens._engine import train
-from sknnens._network import init_networks
-from sknnens._start import Start
+from sknnens._engine._device import Precision, own_modes
+from sknnens._engine._networks import init_networks
+from sknnens._engine._rows import padded_chunks
+from sknnens._engine._train import train
+from sknnens.fusion._start import Start
 
 HERE = Path(__file__).resolve().parent
 BATCH = 256

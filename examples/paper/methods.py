@@ -1,6 +1,6 @@
 """What is compared: the learner, and what people use instead of it.
 
-Rivals are at the defaults of ``sknnens.baselines``: published settings where there are some, and
+Rivals are at the defaults of ``sknnens.fusion``: published settings where there are some, and
 none tuned on these data. Where an exponent or a width is open, several are run.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 from ensembles import load_ensemble
 
 from sknnens import EnsembleRepresentationLearner, stack_views
-from sknnens.baselines import (
+from sknnens.fusion import (
     GCCA,
     Average,
     Concatenation,

@@ -32,8 +32,8 @@ from methods import (
 from report import DOCS, heading, main_cells, paragraph, present, to_rst
 from summary import best_single, gain, mean_and_interval
 
-import sknnens._initialization
-import sknnens._weighing
+import sknnens.fusion._initialization
+import sknnens.fusion._weights
 from sknnens import EnsembleRepresentationLearner
 
 TRIED = Path(__file__).resolve().parent / "study.parquet"
@@ -78,7 +78,7 @@ class LearnerWith:
     views : mapping from name to int
         Widths of the views.
     constants : mapping from name to number
-        Of ``sknnens._initialization`` and ``sknnens._weighing``.
+        Of ``sknnens.fusion._initialization`` and ``sknnens.fusion._weights``.
     random_state : int
         As the learner takes it.
     params : mapping
@@ -100,7 +100,7 @@ class LearnerWith:
 
     def fit(self, X: Any) -> "LearnerWith":
         """Fit with these constants."""
-        modules = (sknnens._initialization, sknnens._weighing)
+        modules = (sknnens.fusion._initialization, sknnens.fusion._weights)
         with ExitStack() as stack:
             for name, value in self.constants.items():
                 module = next(module for module in modules if hasattr(module, name))

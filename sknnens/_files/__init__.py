@@ -1,0 +1,1 @@
+"""Files written whole, and fitted learners in files."""

@@ -1,0 +1,70 @@
+"""The views of some samples: arrays of one dtype, with the norms of their rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def row_slices(n_rows: int, size: int) -> Iterator[slice]:
+    """Yield the slices of `size` rows, the last one possibly shorter, that make up `n_rows`."""
+    for begin in range(0, n_rows, size):
+        yield slice(begin, min(begin + size, n_rows))
+
+
+def unit_rows(x: NDArray[Any], norms: NDArray[Any]) -> NDArray[Any]:
+    """Rows divided by their norms; a row whose norm is 0 or NaN becomes 0.
+
+    The result is a contiguous copy, so that a row never depends on the layout of `x`.
+    """
+    rows = np.array(x, order="C")
+    usable = norms > 0
+    rows /= np.where(usable, norms, 1)[:, None]
+    if not usable.all():
+        rows[~usable] = 0
+    return rows
+
+
+@dataclass(frozen=True)
+class Views:
+    """The views of some samples.
+
+    Attributes
+    ----------
+    arrays : list of ndarray of shape (n_samples, n_features_v)
+        All float32 or all float64, of any layout; they may be read-only memory maps. A row that
+        lacks a view is NaN in all of its columns.
+    norms : list of ndarray of shape (n_samples,)
+        L2 norm of each row, in the same dtype: 0 for a row of zeros, NaN for a missing one.
+    """
+
+    arrays: list[NDArray[Any]]
+    norms: list[NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    @property
+    def sizes(self) -> list[int]:
+        """Width of each view."""
+        return [x.shape[1] for x in self.arrays]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of all arrays."""
+        return self.arrays[0].dtype
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Whether each sample has each view, shape (n_samples, n_views)."""
+        return np.stack([~np.isnan(norms) for norms in self.norms], axis=1)
+
+    def take(self, rows: slice | NDArray[Any]) -> "Views":
+        """Take some of the samples."""
+        return Views([x[rows] for x in self.arrays], [x[rows] for x in self.norms])
+
+    def units(self) -> list[NDArray[Any]]:
+        """L2-normalized copies of all views; a missing row is 0."""
+        return [unit_rows(x, norms) for x, norms in zip(self.arrays, self.norms, strict=True)]
