@@ -3,12 +3,13 @@ Quickstart: k-NN accuracy of an ensemble's representations
 ==========================================================
 
 Several small networks, trained without labels, describe the same images. Which single
-representation of their features has the best nearest neighbours? Labels serve only to measure.
+representation of their features has the best nearest neighbors? Labels serve only to measure.
 
 Prints one table and saves one plot. About a minute and a half on two cores.
 """
 
 import argparse
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,13 +20,19 @@ from sknnens import EnsembleRepresentationLearner
 from sknnens.datasets import load_fashion_mnist_features
 from sknnens.fusion import Average, Concatenation, ConcatenationPCA, SingleModel
 
+DATA = Path(__file__).resolve().parent / "data" / "fashion_mnist.npz"  # 9,000 images
 ENSEMBLES = {
     "four SimCLR": ["simclr_0", "simclr_1", "simclr_2", "simclr_3"],
     "varied five": ["simclr_0", "barlow_twins", "swav", "rotnet", "autoencoder"],
     "Barlow Twins": ["barlow_twins"],
 }
-NEIGHBOURS = (1, 5, 20)
-PAPER = {"init": "average", "view_weights": None, "transform_solver": "adam"}
+NEIGHBORS = (1, 5, 20)
+PAPER = {
+    "init": "average",
+    "view_weights": None,
+    "transform_solver": "adam",
+    "transform_max_iter": 50,
+}
 LEARNERS = {"learner, as in the paper": PAPER, "learner": {}}
 
 
@@ -44,7 +51,7 @@ def methods(data, seeds):
 
 
 def correct(train, test, data, k):
-    """Which test rows the majority of their k cosine neighbours gets right, as 0 and 1."""
+    """Which test rows the majority of their k cosine neighbors gets right, as 0 and 1."""
     knn = KNeighborsClassifier(k, metric="cosine").fit(train, data.y_train)
     return (knn.predict(test) == data.y_test).astype(float)
 
@@ -57,17 +64,17 @@ def compare(seeds=1):
     """
     rows = []
     for ensemble, models in ENSEMBLES.items():
-        data = load_fashion_mnist_features(models)
+        data = load_fashion_mnist_features(models, path=DATA)
         hits = {}  # name -> one dictionary from k to hits a seed
         for name, method in methods(data, seeds):
             a, b = method.fit_transform(data.X_train), method.transform(data.X_test)
-            hits.setdefault(name, []).append({k: correct(a, b, data, k) for k in NEIGHBOURS})
+            hits.setdefault(name, []).append({k: correct(a, b, data, k) for k in NEIGHBORS})
         for name, runs in hits.items():
-            mean = {k: np.mean([run[k] for run in runs], axis=0) for k in NEIGHBOURS}
+            mean = {k: np.mean([run[k] for run in runs], axis=0) for k in NEIGHBORS}
             gain = 100 * (mean[5] - hits["concatenation"][0][5])
             rows.append(
                 {"ensemble": ensemble, "representation": name}
-                | {f"k = {k}": 100 * mean[k].mean() for k in NEIGHBOURS}
+                | {f"k = {k}": 100 * mean[k].mean() for k in NEIGHBORS}
                 | {"gain": gain.mean(), "±": 1.96 * gain.std() / np.sqrt(len(gain))}
                 | {"sd": np.std([100 * run[5].mean() for run in runs])}
             )
@@ -87,8 +94,8 @@ def plot(table, path):
     fig, axes = plt.subplots(1, len(ENSEMBLES), figsize=(13, 4), layout="constrained")
     for ax, (ensemble, part) in zip(axes, table.groupby("ensemble", sort=False), strict=True):
         learned = part["representation"].str.startswith("learner")
-        colours = np.where(learned, "tab:orange", "tab:blue")
-        ax.barh(part["representation"], part["k = 5"], color=colours)
+        colors = np.where(learned, "tab:orange", "tab:blue")
+        ax.barh(part["representation"], part["k = 5"], color=colors)
         ax.set_xlim(part["k = 5"].min() - 2, part["k = 5"].max() + 1)
         ax.invert_yaxis()
         ax.set_title(ensemble)

@@ -4,12 +4,13 @@ With labels: learner and rivals, both tuned
 
 Where some samples have labels, one search over the learner and what people use instead of it says
 what to take. Each contender is tuned by cross-validation on the training images, number of
-neighbours included, and measured once on the test images.
+neighbors included, and measured once on the test images.
 
 Prints one table and saves one plot. Some minutes on two cores.
 """
 
 import argparse
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,8 +23,9 @@ from sknnens import EnsembleRepresentationLearner
 from sknnens.datasets import load_fashion_mnist_features
 from sknnens.fusion import GCCA, Concatenation, ConcatenationPCA
 
+DATA = Path(__file__).resolve().parent / "data" / "fashion_mnist.npz"  # 9,000 images
 MODELS = ["simclr_0", "barlow_twins", "swav", "rotnet", "autoencoder"]
-NEIGHBOURS = [1, 5, 10, 20]
+NEIGHBORS = [1, 5, 10, 20]
 
 
 def contenders(sizes, max_iter=50):
@@ -43,18 +45,18 @@ def contenders(sizes, max_iter=50):
 
 
 def tune(representation, grid, data, n_train, cv=3):
-    """Search over the grid and the number of neighbours."""
+    """Search over the grid and the number of neighbors."""
     model = Pipeline(
         [("representation", representation), ("knn", KNeighborsClassifier(weights="distance"))]
     )
     params = {f"representation__{name}": values for name, values in grid.items()}
-    search = GridSearchCV(model, params | {"knn__n_neighbors": NEIGHBOURS}, cv=cv)
+    search = GridSearchCV(model, params | {"knn__n_neighbors": NEIGHBORS}, cv=cv)
     return search.fit(data.X_train[:n_train], data.y_train[:n_train])
 
 
 def compare(n_train=None, max_iter=50):
     """Accuracy in per cent, as it is at the defaults and after tuning, with 95 % limits."""
-    data = load_fashion_mnist_features(MODELS)
+    data = load_fashion_mnist_features(MODELS, path=DATA)
     n_train = n_train or len(data.X_train)
     rows = []
     for name, (representation, grid) in contenders(data.view_sizes, max_iter).items():

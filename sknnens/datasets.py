@@ -1,14 +1,16 @@
-"""Features of real images that come with the package."""
+"""Loaders of embeddings of real images."""
 
+import os
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
 
-from sknnens._views._stack import stack_views
+from sknnens._views import stack_views
+
+__all__ = ["load_fashion_mnist_features"]
 
 SELF_SUPERVISED_NAMES = (
     "simclr_0",
@@ -35,52 +37,52 @@ TARGET_NAMES = (
 )
 
 
-def _find(name: str) -> Any:
-    """Path of a data file: inside an installed package, or in a checkout's examples."""
-    installed = files("sknnens") / "_data" / name
-    checkout = Path(__file__).resolve().parent.parent / "examples" / "data" / name
-    return installed if installed.is_file() else checkout
+def load_fashion_mnist_features(
+    models: Sequence[str] = SELF_SUPERVISED_NAMES, *, path: str | os.PathLike[str] | None = None
+) -> Bunch:
+    """Load features of Fashion-MNIST images from small convolutional networks.
 
-
-def load_fashion_mnist_features(models: Sequence[str] = SELF_SUPERVISED_NAMES) -> Bunch:
-    """Load features that small convolutional networks give to Fashion-MNIST.
-
-    Nine networks of one architecture, eight of them trained without labels, on the 60,000
-    training images [1]_. Each gives 128 features, post-ReLU and average-pooled, of 6,000 of
-    the training images and 3,000 of the test images, the same number of each class.
+    Nine networks of one architecture, eight of them trained without labels on the 60,000 training
+    images [1]_, each give 128 post-ReLU, average-pooled features per image. The package contains
+    a class-balanced sample of 1,000 training and 500 test images. The file
+    ``examples/data/fashion_mnist.npz`` of the source repository has 6,000 training and 3,000 test
+    images.
 
     Parameters
     ----------
     models : sequence of str, default=SELF_SUPERVISED_NAMES
-        Which networks, and in which order: "simclr_0" to "simclr_3" (one method, four seeds),
+        Networks to load, in this order: "simclr_0" to "simclr_3" (one method, four seeds),
         "barlow_twins", "swav", "rotnet", "autoencoder" and, trained with labels, "supervised".
+    path : str or path-like, default=None
+        File to read, such as ``examples/data/fashion_mnist.npz`` of the source repository. If
+        None, the sample in the package is read.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        Dictionary-like, with the attributes
+        Dictionary-like object with the attributes
 
-        X_train : ndarray of shape (6000, 128 * n_models)
-            The models' features side by side, float32.
-        X_test : ndarray of shape (3000, 128 * n_models)
-            The same of the test images.
-        y_train : ndarray of shape (6000,)
-            Classes, 0 to 9.
-        y_test : ndarray of shape (3000,)
-            Classes, 0 to 9.
+        X_train : ndarray of shape (1000, 128 * n_models)
+            Features of the training images, float32, with the models side by side.
+        X_test : ndarray of shape (500, 128 * n_models)
+            Features of the test images.
+        y_train : ndarray of shape (1000,)
+            Classes of the training images, 0 to 9.
+        y_test : ndarray of shape (500,)
+            Classes of the test images.
         view_sizes : list of int
-            Width of each model's features.
+            Number of features per model.
         view_names : list of str
-            The models.
+            Names of the models.
         target_names : list of str
             Names of the classes.
         DESCR : str
-            What the features are and how they were made.
+            Description of the features.
 
     Raises
     ------
     ValueError
-        If a name is not one of the models.
+        If `models` is empty or names an unknown model.
 
     References
     ----------
@@ -92,13 +94,15 @@ def load_fashion_mnist_features(models: Sequence[str] = SELF_SUPERVISED_NAMES) -
     >>> from sknnens.datasets import load_fashion_mnist_features
     >>> data = load_fashion_mnist_features(["simclr_0", "rotnet"])
     >>> data.X_train.shape, data.view_sizes
-    ((6000, 256), [128, 128])
+    ((1000, 256), [128, 128])
     """
     names = [models] if isinstance(models, str) else list(models)
     unknown = [name for name in names if name not in MODEL_NAMES]
     if unknown or not names:
         raise ValueError(f"models must be some of {list(MODEL_NAMES)}, got {names}.")
-    with _find("fashion_mnist.npz").open("rb") as file, np.load(file) as stored:
+    folder = files("sknnens") / "_data"
+    source = folder / "fashion_mnist.npz" if path is None else Path(path)
+    with source.open("rb") as file, np.load(file) as stored:
         X_train, sizes = stack_views([stored[f"{name}_train"] for name in names])
         X_test, _ = stack_views([stored[f"{name}_test"] for name in names])
         y_train, y_test = stored["y_train"], stored["y_test"]
@@ -110,5 +114,5 @@ def load_fashion_mnist_features(models: Sequence[str] = SELF_SUPERVISED_NAMES) -
         view_sizes=sizes,
         view_names=names,
         target_names=list(TARGET_NAMES),
-        DESCR=_find("fashion_mnist.md").read_text(encoding="utf-8"),
+        DESCR=(folder / "fashion_mnist.md").read_text(encoding="utf-8"),
     )

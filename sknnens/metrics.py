@@ -1,11 +1,10 @@
-"""Measures of representations that need no labels.
+"""Label-free measures of representations.
 
-None of them alone says which representation is better: see the user guide.
+None of them ranks representations by itself: see the user guide.
 
-Where neighbours are concerned, they are by the cosine, and of equal similarities, as they are
-computed, the first ones count. A row of zeros has no direction and so no neighbours. The
-similarities of some rows at a time are in memory, as many as scikit-learn's setting
-``working_memory`` allows.
+Neighbors are found by the cosine similarity; ties, as computed, go to the first row. A row of
+zeros has no direction and therefore no neighbors. Similarities are computed in chunks of rows that
+fit into scikit-learn's setting ``working_memory``.
 """
 
 from collections.abc import Mapping
@@ -17,20 +16,18 @@ import numpy as np
 import scipy.special
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from sknnens._learner import EnsembleRepresentationLearner
+from sknnens._compat import Interval, StrOptions, validate_params
 from sknnens._neighbors import (
-    k_occurrence,
     nearest,
+    occurrence_skewness,
     overlap,
     read_rows,
     read_unit_pair,
     similarities,
-    skewness,
     to_unit,
 )
-from sknnens._views._base import read_views
+from sknnens._views import read_views, row_slices
 
 __all__ = [
     "hubness_score",
@@ -41,9 +38,9 @@ __all__ = [
     "singular_value_spectrum",
 ]
 
-# Standard deviations that a mean similarity must be away from 0 to be divided by.
+# Standard deviations by which a mean similarity must exceed 0 to be a divisor.
 LEAST_DEVIATIONS = 5
-BLOCK_ROWS = 1024  # of a matrix whose singular values are taken, in float64 at a time
+BLOCK_ROWS = 1024  # per QR decomposition, in float64
 
 
 @validate_params(
@@ -57,37 +54,37 @@ BLOCK_ROWS = 1024  # of a matrix whose singular values are taken, in float64 at 
 def recoverability_score(
     estimator: Any, X: Any, *, max_iter: int | None = None
 ) -> NDArray[np.float64]:
-    """Mean cosine of each model's features with what a learner recovers of them.
+    """Mean cosine similarity of each view with its reconstruction by a fitted learner.
 
-    The learner's MLPs are put on the representations that `transform` finds, before these are
-    normalised. The paper, for one model, reports 0.97 for the start of `transform` and over 0.99
-    for where it ends [1]_.
+    The learner's MLPs reconstruct the views from the representations that `transform` finds,
+    before these are normalized. For a single model, the paper reports 0.97 at the start of
+    `transform` and more than 0.99 at its end [1]_.
 
     Parameters
     ----------
     estimator : EnsembleRepresentationLearner
-        Fitted. Other transformers have no MLPs that recover features.
+        Fitted learner. Other transformers have no MLPs that reconstruct views.
     X : array-like of shape (n_samples, n_features), list, tuple, dict or frame
-        In any form that `transform` takes.
+        Samples in any form that `transform` accepts.
     max_iter : int, default=None
-        Number of steps of `transform` before the score is taken; 0 scores the start. None takes
-        the learner's `transform_max_iter`.
+        Number of steps of `transform` before the score is taken; 0 scores the start. If None, the
+        learner's `transform_max_iter` is used.
 
     Returns
     -------
     scores : ndarray of shape (n_views,)
-        Between -1 and 1, the higher the better. Samples that lack a view, or are zero in it, do
-        not count for it. NaN for a view of weight 0, and for one that no sample has.
+        One score per view, between -1 and 1; higher is better. Samples that lack a view, or are
+        zero in it, do not count for it. A view of weight 0, or that no sample has, scores NaN.
 
     Raises
     ------
     TypeError
-        If `estimator` is not such a learner.
+        If `estimator` is not an :class:`~sknnens.EnsembleRepresentationLearner`.
 
     Notes
     -----
-    It takes the time of `transform`. With all samples in all views, the scores' weighted sum
-    over views, taken from the sum of the weights, is the mean loss that `transform` reached.
+    The score takes as long as `transform`. If every sample has every view, and no weight is 0, the
+    mean loss that `transform` reaches is ``view_weights_ @ (1 - scores)``.
 
     References
     ----------
@@ -107,13 +104,17 @@ def recoverability_score(
     >>> bool(end.mean() > start.mean())
     True
     """
+    from sknnens._learner import EnsembleRepresentationLearner  # imports torch
+
     if not isinstance(estimator, EnsembleRepresentationLearner):
-        hint = " Give the step that is one, and what reaches it." * isinstance(estimator, Pipeline)
+        hint = ""
+        if isinstance(estimator, Pipeline):
+            hint = " Pass the step that is one, with the output of the steps before it as X."
         raise TypeError(
-            "estimator must be an EnsembleRepresentationLearner, whose MLPs recover the features, "
+            "estimator must be an EnsembleRepresentationLearner, whose MLPs reconstruct the views, "
             f"got {type(estimator).__name__}.{hint}"
         )
-    cosines = estimator._recover(X, max_iter)
+    cosines = estimator._recover(X, max_iter)  # (n_samples, n_views)
     counted = ~np.isnan(cosines)
     totals, counts = np.where(counted, cosines, 0).sum(axis=0), counted.sum(axis=0)
     return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
@@ -124,33 +125,34 @@ def recoverability_score(
     prefer_skip_nested_validation=True,
 )
 def rankme_score(representations: ArrayLike, *, eps: float = 1e-7) -> float:
-    """RankMe: the number of dimensions that representations fill, evenly or not.
+    """Effective rank of representations (RankMe).
 
-    The exponential of the entropy of the singular values, of which each is divided by their sum
-    before `eps` is added [1]_. Nothing is centred, as in that paper; other packages differ.
+    RankMe is the exponential of the entropy of the singular values, each divided by their sum
+    before `eps` is added [1]_. Representations are not centered, as in that paper; other packages
+    differ.
 
     Parameters
     ----------
     representations : array-like of shape (n_samples, n_components)
-        One vector a sample.
+        One vector per sample.
     eps : float, default=1e-7
-        Added to each share.
+        Added to the normalized singular values.
 
     Returns
     -------
     score : float
-        From 1 (all rows on one line) to ``min(n_samples, n_components)``, which `eps` may exceed
-        by a little.
+        Between 1, if all rows lie on one line, and ``min(n_samples, n_components)``, which `eps`
+        may slightly exceed.
 
     Raises
     ------
     ValueError
-        If all representations are zero, or one is not finite.
+        If all representations are zero, or if one is not finite.
 
     Notes
     -----
-    It grows with the number of samples and with the width: compare scores of one number of
-    samples. It takes O(n d^2) operations and O(d^2) memory, in float64.
+    The score grows with the number of samples and with the width: compare scores of the same
+    number of samples. It takes O(n d^2) operations and O(d^2) memory, in float64.
 
     References
     ----------
@@ -168,7 +170,7 @@ def rankme_score(representations: ArrayLike, *, eps: float = 1e-7) -> float:
     """
     values = _singular_values(read_rows(representations, "representations"), center=False)
     if values[0] == 0:
-        raise ValueError("representations are all zero: they have no rank.")
+        raise ValueError("representations are all zero: their rank is undefined.")
     shares = values / values.sum() + eps
     return float(np.exp(scipy.special.entr(shares).sum()))
 
@@ -180,29 +182,29 @@ def rankme_score(representations: ArrayLike, *, eps: float = 1e-7) -> float:
 def singular_value_spectrum(
     representations: ArrayLike, *, center: bool = False, normalize: bool = True
 ) -> NDArray[Any]:
-    """Singular values of representations, the largest first.
+    """Singular values of representations, in descending order.
 
-    A flat curve means that the representations spread over many directions [1]_.
+    A flat spectrum means that the representations spread over many directions [1]_.
 
     Parameters
     ----------
     representations : array-like of shape (n_samples, n_components)
-        One vector a sample.
+        One vector per sample.
     center : bool, default=False
-        Whether the mean is subtracted first.
+        Whether to subtract the mean first.
     normalize : bool, default=True
-        Whether the values are divided by the largest.
+        Whether to divide the values by the largest one.
 
     Returns
     -------
     values : ndarray of shape (min(n_samples, n_components),)
-        Not negative, and at most 1 where `normalize`. float64 where the representations are,
-        else float32; they are computed in float64.
+        Non-negative, and at most 1 if `normalize`. They are computed in float64 and returned in
+        float64 if `representations` are float64, else in float32.
 
     Raises
     ------
     ValueError
-        If there is nothing but zeros to normalise by, or a representation is not finite.
+        If `normalize` and all singular values are zero, or if a representation is not finite.
 
     Notes
     -----
@@ -224,8 +226,11 @@ def singular_value_spectrum(
     values = _singular_values(rows, center=center)
     if normalize:
         if values[0] == 0:
-            what = "all alike" if center else "all zero"
-            raise ValueError(f"representations are {what}: there is nothing to normalise by.")
+            problem = "all equal" if center else "all zero"
+            raise ValueError(
+                f"representations are {problem}: the singular values cannot be normalized. Set "
+                "normalize=False."
+            )
         values = values / values[0]
     return values.astype(rows.dtype)
 
@@ -235,38 +240,38 @@ def singular_value_spectrum(
     prefer_skip_nested_validation=True,
 )
 def normalized_maximum_similarity(queries: ArrayLike, database: ArrayLike) -> NDArray[Any]:
-    """How much nearer than an average pair is each query's nearest neighbour.
+    """Cosine similarity to the nearest neighbor, divided by the mean similarity.
 
-    The highest cosine similarity of a query with a row of the database, divided by the mean
-    cosine similarity of all pairs of a query and a row [1]_.
+    The mean is taken over all pairs of a query and a row of the database [1]_.
 
     Parameters
     ----------
     queries : array-like of shape (n_queries, n_components)
-        Representations, such as those of test samples.
+        Representations, for example of test samples.
     database : array-like of shape (n_samples, n_components)
-        Representations to find neighbours in, such as those of training samples.
+        Representations to search for neighbors, for example of training samples.
 
     Returns
     -------
     similarity : ndarray of shape (n_queries,)
-        Mostly above 1, without an upper limit; the higher the tighter are the neighbours. float64
-        where both are float64, else float32. The similarity with a zero row is 0.
+        One value per query, mostly above 1 and without an upper limit: the higher, the tighter
+        the neighborhoods. float64 if both inputs are float64, else float32. The similarity of a
+        row of zeros is 0.
 
     Raises
     ------
     ValueError
-        If the mean similarity is not positive, or some similarities are negative and the mean is
-        at most ``5 / sqrt(n_queries * n_samples)``, as for centred representations: the ratio then
-        says nothing.
+        If the mean similarity is not positive, or if some similarities are negative and the mean
+        is at most ``5 / sqrt(n_queries * n_samples)``, as for centered representations: the ratio
+        is then meaningless.
 
     Notes
     -----
-    It takes O(n_queries * n_samples * d) operations. Made for representations in one orthant,
-    where no similarity is negative: the nearer the mean is to 0, the less can values be compared.
-    The bound is five times what the mean deviates from 0 at most where rows have no direction in
-    common: its standard deviation is at most ``1 / sqrt(n_queries * n_samples)``, and as much do
-    the similarities of rows with themselves add where the queries are the database.
+    It takes O(n_queries * n_samples * d) operations. The measure is made for non-negative
+    similarities, as post-ReLU features have: the closer the mean is to 0, the less comparable are
+    the values. The bound is five standard deviations of the mean of random directions, which are
+    at most ``1 / sqrt(n_queries * n_samples)``; the similarities of rows with themselves add as
+    much if the queries are the database.
 
     References
     ----------
@@ -283,21 +288,17 @@ def normalized_maximum_similarity(queries: ArrayLike, database: ArrayLike) -> ND
     a, b = read_unit_pair(queries, database)
     # the mean of all products is the product of the means
     mean = float(a.mean(axis=0, dtype=np.float64) @ b.mean(axis=0, dtype=np.float64))
-    if mean <= 0:
+    largest, smallest = np.empty(len(a), dtype=a.dtype), 0.0
+    if mean > 0:
+        for rows, similarity in similarities(a, b):
+            largest[rows] = similarity.max(axis=1)
+            smallest = min(smallest, float(similarity.min()))
+    bound = LEAST_DEVIATIONS / np.sqrt(len(a) * len(b)) if smallest < 0 else 0.0
+    if mean <= bound:
         raise ValueError(
-            f"The mean cosine similarity of queries and database is {mean:.3g}. It must be "
-            "positive to divide by, as it is for representations that are not centred."
-        )
-    largest, least = np.empty(len(a), dtype=a.dtype), 0.0
-    for rows, similarity in similarities(a, b):
-        largest[rows] = similarity.max(axis=1)
-        least = min(least, float(similarity.min()))
-    bound = LEAST_DEVIATIONS / np.sqrt(len(a) * len(b))
-    if least < 0 and mean <= bound:
-        raise ValueError(
-            f"The mean cosine similarity of queries and database is {mean:.3g}. It must be more "
-            f"than {bound:.3g}, which chance alone makes of so many rows, to divide by, as it is "
-            "for representations that are not centred."
+            f"The mean cosine similarity of queries and database is {mean:.3g}. It must exceed "
+            f"{bound:.3g}, the level of chance, to be a divisor. Centered representations do not "
+            "have such a mean."
         )
     return np.asarray(largest / a.dtype.type(mean))
 
@@ -313,31 +314,32 @@ def normalized_maximum_similarity(queries: ArrayLike, database: ArrayLike) -> ND
 def hubness_score(
     queries: ArrayLike, database: ArrayLike | None = None, *, n_neighbors: int = 10
 ) -> float:
-    """Skewness of how often a row is among the nearest neighbours of others.
+    """Skewness of the k-occurrence distribution (hubness).
 
-    Where it is high, some rows, the hubs, are neighbours of very many, and others of none [1]_.
+    The k-occurrence of a row is the number of queries that have it among their k nearest
+    neighbors. If its distribution is skewed, a few rows, the hubs, are neighbors of many queries,
+    and others of none [1]_.
 
     Parameters
     ----------
     queries : array-like of shape (n_queries, n_components)
-        Representations.
+        Representations. Rows of zeros are left out.
     database : array-like of shape (n_samples, n_components), default=None
-        Representations to find neighbours in. None finds them among the queries; a row is then
-        not its own neighbour.
+        Representations to search for neighbors, without rows of zeros. If None, neighbors are
+        searched among the queries, and a row is not its own neighbor.
     n_neighbors : int, default=10
-        Neighbours of each query.
+        Number of neighbors per query.
 
     Returns
     -------
     score : float
-        Third standardised moment of the counts, one a row of the database; 0 where all are
-        equal. Without limits; about 0 where there are no hubs.
+        Third standardized moment of the counts per row of the database; about 0 without hubs, and
+        0 if all counts are equal.
 
     Raises
     ------
     ValueError
-        If there are not more rows than `n_neighbors` that are not zero (with a `database`: not
-        as many). Rows of zeros are left out.
+        If fewer than `n_neighbors` nonzero rows can be neighbors, or if all queries are zero.
 
     Notes
     -----
@@ -352,11 +354,25 @@ def hubness_score(
     --------
     >>> import numpy as np
     >>> from sknnens.metrics import hubness_score
-    >>> arms = np.vstack([np.ones(6), np.eye(6)])  # the first row is everybody's neighbour
-    >>> round(hubness_score(arms, n_neighbors=1), 2)
+    >>> rows = np.vstack([np.ones(6), np.eye(6)])  # the first is the neighbor of all others
+    >>> round(hubness_score(rows, n_neighbors=1), 2)
     1.93
     """
-    return skewness(k_occurrence(queries, database, n_neighbors))
+    if database is None:
+        a = b = to_unit(read_rows(queries, "queries"))
+    else:
+        a, b = read_unit_pair(queries, database)
+    a, b = a[a.any(axis=1)], b[b.any(axis=1)]
+    n_candidates = len(b) - 1 if database is None else len(b)
+    if n_neighbors > n_candidates:
+        source = "other queries" if database is None else "rows of database"
+        raise ValueError(
+            f"n_neighbors={n_neighbors} must be at most the number of {source} that are not zero, "
+            f"{max(0, n_candidates)}."
+        )
+    if len(a) == 0:
+        raise ValueError("queries are all zero: they have no neighbors.")
+    return occurrence_skewness(nearest(a, None if database is None else b, n_neighbors), len(b))
 
 
 @validate_params(
@@ -364,47 +380,47 @@ def hubness_score(
         "X": "no_validation",
         "views": ["array-like", Mapping, None],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "missing_views": [StrOptions({"error", "mask"})],
+        "missing_views": [StrOptions({"error", "drop"})],
     },
     prefer_skip_nested_validation=True,
 )
 def neighbor_agreement(
     X: Any, views: Any = None, *, n_neighbors: int = 10, missing_views: str = "error"
 ) -> NDArray[np.float64]:
-    """Share of the nearest neighbours that views have in common, pair by pair.
+    """Mean share of nearest neighbors that two views have in common, for every pair of views.
 
-    The mutual k-nearest-neighbour alignment of [1]_, here with the cosine: for each sample, the
-    size of the intersection of its nearest neighbours in two views, divided by `n_neighbors`;
-    then the mean over samples.
+    This is the mutual k-nearest-neighbor alignment of [1]_ with the cosine similarity: the number
+    of common nearest neighbors of a sample in two views, divided by `n_neighbors` and averaged
+    over samples.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features), list, tuple, dict or frame
         Features of several models, or any representations of the same samples, in any form that
-        :class:`~sknnens.EnsembleRepresentationLearner` takes.
+        :class:`~sknnens.EnsembleRepresentationLearner` accepts.
     views : sequence of int, or mapping, default=None
         As in :class:`~sknnens.EnsembleRepresentationLearner`.
     n_neighbors : int, default=10
-        Neighbours of each sample; a sample is not its own.
-    missing_views : {"error", "mask"}, default="error"
-        With ``"mask"``, samples that lack a view, or all of them, are left out.
+        Number of neighbors per sample; a sample is not its own neighbor.
+    missing_views : {"error", "drop"}, default="error"
+        Whether samples that lack a view raise an error or are left out.
 
     Returns
     -------
     agreement : ndarray of shape (n_views, n_views)
-        Symmetric, from 0 to 1, with 1 on the diagonal. Views that have nothing in common are
-        at about ``n_neighbors / n_samples``.
+        Symmetric, between 0 and 1, with 1 on the diagonal. Independent views agree at about
+        ``n_neighbors / n_samples``.
 
     Raises
     ------
     ValueError, TypeError
-        If `X` is not as described, or if there are not more samples than `n_neighbors` that all
-        views have. Samples that are zero in a view are left out.
+        If `X` is not as described, or if at most `n_neighbors` samples have all views. Samples
+        that are zero in a view are left out.
 
     Notes
     -----
-    With m views of width d it takes O(m n^2 d) operations. It is symmetric, so that of two views
-    it cannot say which is the stronger.
+    With m views of width d it takes O(m n^2 d) operations. Because the measure is symmetric, it
+    cannot tell which of two views is the better one.
 
     References
     ----------
@@ -423,26 +439,25 @@ def neighbor_agreement(
            [1., 1., 0.],
            [0., 0., 1.]])
     """
-    arrays, _ = read_views(X, views, missing_views=missing_views, leaves_out=True)
-    units = [to_unit(x) for x in arrays]
-    kept = np.all([x.any(axis=1) for x in units], axis=0)
+    data, _ = read_views(X, views, missing_views=missing_views, leaves_out=True)
+    kept = np.all([norms > 0 for norms in data.norms], axis=0)  # neither missing nor zero
     if not n_neighbors < kept.sum():
         raise ValueError(
             f"n_neighbors={n_neighbors} must be less than the number of samples that have all "
             f"views, {kept.sum()}."
         )
-    neighbors = [nearest(x[kept], None, n_neighbors) for x in units]
-    agreement = np.eye(len(units))
-    for i, j in combinations(range(len(units)), 2):
+    neighbors = [nearest(units, None, n_neighbors) for units in data.take(kept).units()]
+    agreement = np.eye(len(neighbors))
+    for i, j in combinations(range(len(neighbors)), 2):
         agreement[i, j] = agreement[j, i] = overlap(neighbors[i], neighbors[j])
     return agreement
 
 
 def _singular_values(x: NDArray[Any], *, center: bool) -> NDArray[np.float64]:
-    """Singular values, the largest first, from QR decompositions of some rows at a time."""
+    """Singular values in descending order, from QR decompositions of blocks of rows."""
     mean = x.mean(axis=0, dtype=np.float64) if center else 0.0
     factor: NDArray[np.float64] = np.empty((0, x.shape[1]))
-    for begin in range(0, len(x), max(BLOCK_ROWS, x.shape[1])):
-        block = x[begin : begin + max(BLOCK_ROWS, x.shape[1])].astype(np.float64) - mean
+    for rows in row_slices(len(x), max(BLOCK_ROWS, x.shape[1])):
+        block = x[rows].astype(np.float64) - mean
         factor = np.asarray(np.linalg.qr(np.concatenate([factor, block]), mode="r"))
     return np.asarray(np.linalg.svd(factor, compute_uv=False), dtype=np.float64)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+FEATURES = Path(__file__).resolve().parents[1] / "examples" / "data" / "fashion_mnist.npz"
 DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 
 

@@ -9,12 +9,18 @@ import numpy as np
 import pytest
 from conftest import make_views
 from numpy.testing import assert_array_equal, assert_equal
+from sklearn.base import BaseEstimator
 
 from sknnens import EnsembleRepresentationLearner
-from sknnens._engine._curvature import invert
-from sknnens._files._checkpoint import Checkpoint
+from sknnens._engine._newton import find_inverse_curvature
+from sknnens.callbacks import Checkpoint
 
-PARAMS = {"max_iter": 8, "batch_size": 20, "random_state": 0, "checkpoint_every": 1}
+PARAMS = {"max_iter": 8, "batch_size": 20, "random_state": 0, "warm_start": True}
+
+
+def with_checkpoint(path, every=1, **params):
+    learner = EnsembleRepresentationLearner(**{**PARAMS, **params})
+    return learner.set_callbacks(Checkpoint(path, every=every))
 
 
 class PowerCutError(Exception):
@@ -26,8 +32,8 @@ def cut(monkeypatch):
     """Let fits break off right after some of the states that are saved, counted in all fits."""
     left = []
 
-    def save(self, state, save=Checkpoint.save):
-        save(self, state)
+    def save(self, identity, state, save=Checkpoint.save):
+        save(self, identity, state)
         left[:] = [n - 1 for n in left]
         if 0 in left:
             raise PowerCutError
@@ -37,17 +43,23 @@ def cut(monkeypatch):
 
 
 def fitted_attributes(learner):
-    return {k: v for k, v in vars(learner).items() if k.endswith("_")}
+    """Those of nested estimators too."""
+    found = {}
+    for name, value in vars(learner).items():
+        if name.endswith("_"):
+            nested = isinstance(value, BaseEstimator)
+            found[name] = fitted_attributes(value) if nested else value
+    return found
 
 
 @pytest.mark.parametrize(
     "params",
     [
         {},
-        {"checkpoint_every": 2, "warmup": 0, "alpha": 0.1, "non_negative": True},
+        {"warmup": 0, "alpha": 0.1, "non_negative": True},
         {"init": "average", "view_weights": None, "warmup": 1, "n_layers": 3},
         {"tol": 10.0, "n_iter_no_change": 1, "warmup": 0.1},
-        {"missing_views": "mask", "batch_size": 7, "precision": "bfloat16"},
+        {"missing_views": "impute", "batch_size": 7, "precision": "bfloat16"},
         {"random_state": np.random.RandomState(4)},
     ],
 )
@@ -55,16 +67,16 @@ def fitted_attributes(learner):
 @pytest.mark.filterwarnings("error")
 def test_the_result_is_that_of_an_uninterrupted_fit(params, dtype, cut, device, tmp_path):
     views = make_views(dtype=dtype)
-    if params.get("missing_views") == "mask":
+    if params.get("missing_views") == "impute":
         views[1][:9] = np.nan
-    params = {**PARAMS, "device": device, **params}
+    params = {**PARAMS, "device": device, "warm_start": False, **params}
     state = pickle.dumps(params["random_state"])
     whole = EnsembleRepresentationLearner(**params).fit(views)
     path = tmp_path / "state"
     cut += [1, 3]
     for n_fits in (1, 2, 3):  # each in a new process, which draws its seed anew
         params["random_state"] = pickle.loads(state)
-        learner = EnsembleRepresentationLearner(checkpoint=path, **params)
+        learner = with_checkpoint(path, every=1 + ("alpha" in params), **params)
         if n_fits < 3:
             with pytest.raises(PowerCutError):
                 learner.fit(views)
@@ -75,35 +87,23 @@ def test_the_result_is_that_of_an_uninterrupted_fit(params, dtype, cut, device, 
     assert_array_equal(learner.transform(views), whole.transform(views))
 
 
-def test_with_the_bank_in_a_file(views, cut, tmp_path):
-    """Its name begins as that of the state, and a killed process left something of both."""
-    whole = EnsembleRepresentationLearner(**PARAMS).fit(views)
-    paths = {"checkpoint": tmp_path / "run", "embedding_path": tmp_path / "run.npy"}
-    for left in ("run.0123abcd.partial", "run.npy.0123abcd.partial"):
-        (tmp_path / left).touch()
+def test_files_of_killed_processes_are_removed(views, tmp_path):
+    (tmp_path / "run.0123abcd.partial").touch()
     other = tmp_path / "run.other.0123abcd.partial"
     other.touch()
-    cut += [2]
-    learner = EnsembleRepresentationLearner(**PARAMS, **paths)
-    with pytest.raises(PowerCutError):
-        learner.fit(views)
-    learner.fit(views)
-    assert_array_equal(np.load(tmp_path / "run.npy"), whole.embedding_)
-    assert_equal(learner.coefs_, whole.coefs_)
-    assert sorted(tmp_path.iterdir()) == [paths["embedding_path"], other]
+    with_checkpoint(tmp_path / "run").fit(views)
+    assert list(tmp_path.iterdir()) == [other]
 
 
 def test_warm_start_is_resumed_too(views, cut, tmp_path):
-    def learner(**params):
-        first = EnsembleRepresentationLearner(warm_start=True, **PARAMS, **params)
-        return first.set_params(checkpoint=None).fit(views)
-
-    whole = learner().fit(views)
+    first = pickle.dumps(EnsembleRepresentationLearner(**PARAMS).fit(views))
+    whole = pickle.loads(first).fit(views)
     cut += [2]
-    loaded = learner()
-    loaded = pickle.loads(pickle.dumps(loaded)).set_params(checkpoint=tmp_path / "state")
+    loaded = pickle.loads(first).set_callbacks(Checkpoint(tmp_path / "state", every=1))
     with pytest.raises(PowerCutError):
         loaded.fit(views)
+    with pytest.raises(ValueError, match="load the learner that it continued first"):
+        with_checkpoint(tmp_path / "state").fit(views)
     loaded.fit(views)
     assert_equal(fitted_attributes(loaded), fitted_attributes(whole))
 
@@ -124,7 +124,7 @@ def test_ctrl_c_keeps_the_last_state(make_state, warm_start, views, tmp_path, mo
 
     with monkeypatch.context() as patch:
         patch.setattr("sknnens._learner.ProgressBar.update", interrupt)
-        learner = EnsembleRepresentationLearner(checkpoint=path, **params)
+        learner = with_checkpoint(path, **params)
         with pytest.warns(UserWarning, match="interrupted by user"):
             learner.fit(views)
     assert learner.n_iter_ == 5
@@ -137,13 +137,13 @@ def test_ctrl_c_after_the_last_epoch(views, monkeypatch):
     whole = EnsembleRepresentationLearner(**PARAMS).fit(views)
     calls = []
 
-    def interrupt(curvature):
+    def interrupt(*args):
         calls.append(1)
         if len(calls) == 1:
             raise KeyboardInterrupt
-        return invert(curvature)
+        return find_inverse_curvature(*args)
 
-    monkeypatch.setattr("sknnens._learner.invert", interrupt)
+    monkeypatch.setattr("sknnens._engine.find_inverse_curvature", interrupt)
     with pytest.warns(UserWarning, match="interrupted by user"):
         learner = EnsembleRepresentationLearner(**PARAMS).fit(views)
     assert_equal(fitted_attributes(learner), fitted_attributes(whole))
@@ -154,7 +154,7 @@ def path(views, cut, tmp_path):
     """A file that a fit left behind."""
     cut.append(2)
     with pytest.raises(PowerCutError):
-        EnsembleRepresentationLearner(checkpoint=tmp_path / "state", **PARAMS).fit(views)
+        with_checkpoint(tmp_path / "state").fit(views)
     return tmp_path / "state"
 
 
@@ -166,30 +166,30 @@ def path(views, cut, tmp_path):
         ({"view_weights": [1, 1, 2]}, "view_weights"),
         ({"learning_rate": 1e-3, "alpha": 0.1}, "alpha, learning_rate"),
         ({"precision": "bfloat16"}, "precision"),
-        ({"missing_views": "mask"}, "missing_views"),  # what views predict is learned then
+        ({"missing_views": "impute"}, "missing_views"),  # what views predict is learned then
     ],
 )
 def test_another_fit_is_an_error(path, views, params, named):
-    learner = EnsembleRepresentationLearner(checkpoint=path, **{**PARAMS, **params})
-    with pytest.raises(ValueError, match=f"checkpoint=.* differs in {named}. Remove the file"):
+    learner = with_checkpoint(path, **params)
+    with pytest.raises(ValueError, match=f"Checkpoint .* differs in {named}. Remove the file"):
         learner.fit(views)
     assert path.exists()
 
 
 def test_other_data_are_an_error(path, views):
     views[2][17, 3] += 1e-6
-    with pytest.raises(ValueError, match=r"of a fit that differs in the data\."):
-        EnsembleRepresentationLearner(checkpoint=path, **PARAMS).fit(views)
+    with pytest.raises(ValueError, match=r"a fit that differs in the data\."):
+        with_checkpoint(path).fit(views)
 
 
 def test_what_does_not_matter_may_differ(path, views):
-    params = {"device": "cpu", "transform_max_iter": 1, "normalize": False, "checkpoint_every": 3}
-    EnsembleRepresentationLearner(checkpoint=str(path), **{**PARAMS, **params}).fit(views)
+    params = {"device": "cpu", "transform_max_iter": 1, "normalize": False}
+    with_checkpoint(str(path), every=3, **params).fit(views)
 
 
 def test_damaged_files(path, views):
-    learner = EnsembleRepresentationLearner(checkpoint=path, **PARAMS)
-    expected = EnsembleRepresentationLearner(**PARAMS).fit(views)
+    learner = with_checkpoint(path, warm_start=False)
+    expected = EnsembleRepresentationLearner(**{**PARAMS, "warm_start": False}).fit(views)
     whole = path.read_bytes()
     rng = np.random.RandomState(0)
     damaged = [whole[:n] for n in (0, 1, 100, len(whole) - 1)] + [b"text", pickle.dumps([1])]
@@ -203,17 +203,31 @@ def test_damaged_files(path, views):
         try:
             learner.fit(views)
         except ValueError as error:
-            n_errors += "checkpoint=" in str(error) and "Remove the file" in str(error)
+            n_errors += "Checkpoint " in str(error) and "Remove the file" in str(error)
         else:
             assert_equal(fitted_attributes(learner), fitted_attributes(expected))
     assert n_errors > 0.8 * len(damaged)  # some bits of a zip file say nothing
 
 
-def test_a_path_that_cannot_be(views, tmp_path):
-    for params in ({"checkpoint": tmp_path / "no" / "file"}, {"embedding_path": tmp_path}):
-        learner = EnsembleRepresentationLearner(**PARAMS, **params)
-        with pytest.raises(ValueError, match=f"{next(iter(params))}=.* must be the name of a file"):
-            learner.fit(views)
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"path": "no/file"}, "path=.* must be the name of a file"),
+        ({"path": "file", "every": 0}, "every=0 must be a positive integer"),
+    ],
+)
+def test_arguments_that_cannot_be(params, message):
+    with pytest.raises(ValueError, match=message):
+        Checkpoint(**params)
+
+
+def test_the_file_that_is_read_is_not_written_over(tmp_path):
+    X = np.hstack(make_views())
+    np.save(tmp_path / "x.npy", X)
+    learner = with_checkpoint(tmp_path / "x.npy")
+    with pytest.raises(ValueError, match="is the file that X is read from"):
+        learner.fit(np.load(tmp_path / "x.npy", mmap_mode="r"))
+    assert_array_equal(np.load(tmp_path / "x.npy"), X)
 
 
 KILLED = """if True:
@@ -221,23 +235,23 @@ KILLED = """if True:
     import numpy as np
     import torch
     from sknnens import EnsembleRepresentationLearner
+    from sknnens.callbacks import Checkpoint
     torch.set_num_threads(1)
     folder, seed = sys.argv[1:]
     rng = random.Random(int(seed))
     X = [np.random.RandomState(i).rand(400, 12).astype(np.float32) for i in range(2)]
 
-    def fit(**params):
-        return EnsembleRepresentationLearner(
-            max_iter=60, batch_size=32, checkpoint_every=1, random_state=0, **params
-        ).fit(X)
+    def fit(path):
+        learner = EnsembleRepresentationLearner(max_iter=60, batch_size=32, random_state=0)
+        return learner.set_callbacks(Checkpoint(path, every=1)).fit(X)
 
     def in_a_process(path, result):  # a fit takes less time than to import torch
         pid = os.fork()
         if pid == 0:
             code = 1
             try:
-                fitted = fit(checkpoint=path)
-                state = {k: v for k, v in vars(fitted).items() if k.endswith("_")}
+                fitted = fit(path)
+                state = fitted.coefs_, fitted.intercepts_, fitted.loss_curve_
                 with open(result + ".part", "wb") as file:
                     pickle.dump((state, fitted.transform(X)), file)
                 os.rename(result + ".part", result)
@@ -264,7 +278,8 @@ KILLED = """if True:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
 def test_kill_at_random_moments(seed, tmp_path):
     env = {**os.environ, "PYTHONPATH": ":".join(x for x in sys.path if x)}
     command = [sys.executable, "-c", KILLED, str(tmp_path), str(seed)]

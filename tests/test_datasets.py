@@ -1,4 +1,4 @@
-"""The shipped features, from a checkout and from an installed wheel."""
+"""The features: the sample in the package, and the repository's file."""
 
 import subprocess
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import FEATURES
 from sklearn.neighbors import KNeighborsClassifier
 
 from sknnens.datasets import MODEL_NAMES, load_fashion_mnist_features
@@ -15,18 +16,30 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.parametrize("name", MODEL_NAMES)
-def test_each_model(name):
-    data = load_fashion_mnist_features([name])
-    assert data.X_train.shape == (6000, 128)
-    assert data.X_test.shape == (3000, 128)
+@pytest.mark.parametrize("path", [None, FEATURES], ids=["sample", "file"])
+def test_each_model(name, path):
+    data = load_fashion_mnist_features([name], path=path)
+    n_train, n_test = (1000, 500) if path is None else (6000, 3000)
+    assert data.X_train.shape == (n_train, 128)
+    assert data.X_test.shape == (n_test, 128)
     assert data.X_train.dtype == np.float32
     assert data.X_train.min() >= 0
-    assert (data.X_train.any(axis=1)).all()
-    assert np.bincount(data.y_train).tolist() == [600] * 10
-    assert np.bincount(data.y_test).tolist() == [300] * 10
+    assert data.X_train.any(axis=1).all()
+    assert np.bincount(data.y_train).tolist() == [n_train // 10] * 10
+    assert np.bincount(data.y_test).tolist() == [n_test // 10] * 10
     knn = KNeighborsClassifier(5, metric="cosine").fit(data.X_train, data.y_train)
     # ten classes; a network that had learned nothing would be far below
     assert knn.score(data.X_test, data.y_test) > 0.7
+
+
+def test_the_sample_is_made_of_the_file():
+    """The first rows of each class, with the same bits."""
+    sample, whole = load_fashion_mnist_features(), load_fashion_mnist_features(path=str(FEATURES))
+    for part, n_rows in (("train", 100), ("test", 50)):
+        labels = whole[f"y_{part}"]
+        first = np.sort(np.concatenate([np.flatnonzero(labels == c)[:n_rows] for c in range(10)]))
+        np.testing.assert_array_equal(sample[f"y_{part}"], labels[first])
+        np.testing.assert_array_equal(sample[f"X_{part}"], whole[f"X_{part}"][first])
 
 
 def test_models_in_the_order_asked_for():
@@ -52,10 +65,7 @@ def test_unknown_model(models):
         load_fashion_mnist_features(models)
 
 
-def test_the_file_is_small():
-    assert (ROOT / "examples" / "data" / "fashion_mnist.npz").stat().st_size < 12e6
-
-
+@pytest.mark.slow
 def test_loads_from_an_installed_wheel(tmp_path):
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
@@ -64,6 +74,7 @@ def test_loads_from_an_installed_wheel(tmp_path):
         capture_output=True,
     )
     (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 3e6
     with zipfile.ZipFile(wheel) as file:
         file.extractall(tmp_path / "site")
     code = (

@@ -8,7 +8,7 @@ from sknnens import EnsembleRepresentationLearner
 
 
 def run(views, verbose):
-    learner = EnsembleRepresentationLearner(max_iter=3, transform_max_iter=2, verbose=verbose)
+    learner = EnsembleRepresentationLearner(max_iter=3, verbose=verbose)
     return learner.fit(views).transform(views)
 
 

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal, assert_equal
 from sklearn.base import clone
 
 from sknnens import EnsembleRepresentationLearner
 
-NOT_SETTLED = "ignore::sklearn.exceptions.ConvergenceWarning"  # what transform_tol says
-pytestmark = pytest.mark.filterwarnings(NOT_SETTLED)
 LARGEST_EXPONENT = {"float16": 4, "float32": 37, "float64": 300, "int64": 5}  # of ten
 FLAWS = ["scaled rows", "zero rows", "zero column", "constant column", "rows alike"]
 LAYOUTS = {
@@ -79,22 +77,22 @@ def cases(draw):
         "hidden_size": st.sampled_from([None, 1, 5]),
         "max_iter": st.integers(1, 2),
         "batch_size": st.sampled_from([1, 7, 256]),
-        "representation_learning_rate": st.sampled_from([None, 0.1]),
+        "representation_learning_rate": st.sampled_from([3e-4, 0.1]),
         "warmup": st.sampled_from([0, 0.5, 1]),
         "alpha": st.sampled_from([0, 0.1]),
         "non_negative": st.booleans(),
         "view_weights": st.sampled_from(["auto", None]),
         "transform_solver": st.sampled_from(["newton", "adam"]),
-        "transform_max_iter": st.sampled_from([None, 0, 3]),
-        "transform_tol": st.sampled_from([None, 1e-3]),
+        "transform_max_iter": st.sampled_from([0, 3, 20]),
         "normalize": st.booleans(),
-        "missing_views": st.just("mask") if lacking else st.sampled_from(["error", "mask"]),
+        "missing_views": st.just("impute") if lacking else st.sampled_from(["error", "impute"]),
     }
     params = draw(st.fixed_dictionaries(choices))
     return EnsembleRepresentationLearner(init=init, random_state=0, **params), views
 
 
-@pytest.mark.filterwarnings("error", NOT_SETTLED)
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error")
 @examples(300)
 @given(cases())
 def test_rows_are_finite_and_of_length_one(case):
@@ -102,7 +100,6 @@ def test_rows_are_finite_and_of_length_one(case):
     kept, params = copy.deepcopy(views), learner.get_params()
     learned = clone(learner).fit_transform(views)
     assert_array_equal(learner.fit(views).transform(views), learned)
-    assert np.isfinite(learner.embedding_).all()
     assert np.isfinite(learner.loss_)
     widest = max(learner.view_sizes_)
     width = widest if learner.init == "average" else min(widest, len(learned))
@@ -123,6 +120,7 @@ def test_rows_are_finite_and_of_length_one(case):
         assert_array_equal(view, before)
 
 
+@pytest.mark.slow
 @examples(200)
 @given(cases(), st.randoms(use_true_random=False))
 def test_a_row_does_not_depend_on_its_company(case, random):
@@ -138,6 +136,7 @@ def test_a_row_does_not_depend_on_its_company(case, random):
         assert_array_equal(alike, np.broadcast_to(alike[0], alike.shape))
 
 
+@pytest.mark.slow
 @examples(150)
 @given(cases(), st.data())
 def test_form_and_layout_do_not_change_a_bit(case, draws):
@@ -151,7 +150,7 @@ def test_form_and_layout_do_not_change_a_bit(case, draws):
         x.setflags(write=False)
     for X, widths in [(listed, None), (stacked, expected.view_sizes_)]:
         fitted = clone(learner).set_params(views=widths).fit(X)
-        assert_array_equal(fitted.embedding_, expected.embedding_)
+        assert_equal(fitted.coefs_, expected.coefs_)
         assert_array_equal(fitted.transform(X), rows)
         assert_array_equal(expected.transform(X), rows)
 

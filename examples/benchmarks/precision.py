@@ -25,13 +25,14 @@ from sknnens import EnsembleRepresentationLearner
 from sknnens.datasets import load_fashion_mnist_features
 
 HERE = Path(__file__).resolve().parent
+DATA = HERE.parent / "data" / "fashion_mnist.npz"
 N_SEEDS, N_ROUNDS, N_EPOCHS = 5, 5, 4
 SIZES = ("10000x256x4", "4000x1024x3")
 PARAMS = {"init": "average", "view_weights": None, "max_iter": N_EPOCHS, "random_state": 0}
 # name in the table: the parameter, and the type of the input
 PRECISIONS = {
     "float32": ("auto", np.float32),
-    "tf32": ("tf32", np.float32),
+    "tf32": ("auto", np.float32),
     "bfloat16": ("bfloat16", np.float32),
     "float64": ("auto", np.float64),
 }
@@ -50,7 +51,7 @@ def distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 def compare_accuracy(names: list[str], device: str, n_seeds: int) -> dict[str, dict[str, str]]:
     """Fit and transform in each precision; compare with the same seed in float64."""
-    data = load_fashion_mnist_features([f"simclr_{i}" for i in range(4)])
+    data = load_fashion_mnist_features([f"simclr_{i}" for i in range(4)], path=DATA)
     scores = {name: [] for name in names}
     apart = {name: [] for name in names}
     for seed in range(n_seeds):

@@ -27,14 +27,12 @@ import torch
 from numpy.typing import NDArray
 
 from sknnens import EnsembleRepresentationLearner
-from sknnens._engine import _curvature
-from sknnens._engine._curvature import DAMPING, invert, mean_curvature
-from sknnens._engine._device import resolve_precision
-from sknnens._engine._loss import EPS, normalize_rows
-from sknnens._engine._optim import RowAdam, RowNewton
-from sknnens._engine._rows import unit_rows
-from sknnens._engine._train import Step
-from sknnens._learner import CURVATURE_ROWS, N_STEPS
+from sknnens._engine import Networks, Precision, _newton
+from sknnens._engine._adam import RowAdam
+from sknnens._engine._loss import EPS, BatchLoss, normalize_rows
+from sknnens._engine._newton import DAMPING, RowNewton, invert, mean_curvature
+from sknnens._learner import CURVATURE_ROWS
+from sknnens._views import Views, row_norms
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -49,25 +47,23 @@ from speed import compare_transforms  # noqa: E402
 RESULTS = HERE / "solvers.csv"
 IMAGES = ROOT / "docs" / "speed"
 CPU = torch.device("cpu")
-COLOURS = {
+COLORS = {
     "Adam": "C0",
-    "Barzilai-Borwein": "grey",
+    "Barzilai-Borwein": "gray",
     "L-BFGS": "C2",
     "Newton": "C3",
     "Levenberg-Marquardt": "C4",
-    "ridge": "C1",
 }
 LINES = ("o-", "s--", "^:", "D-.", "v-")
 N_PANELS = 3  # side by side
 KEY = ["ensemble", "split", "solver", "steps"]
-NEIGHBOURS = (1, 5, 20)
+NEIGHBORS = (1, 5, 20)
 N_LABELS, N_DRAWS = 5, 40
 PAIRED = {"k5": "k = 5", "few_labels": f"{N_LABELS} labels"}
 MEMORY = 5  # pairs that L-BFGS keeps
-BACK = 0.25  # times the length of a step that was taken back, but for the package's
-RIDGE = 1e-2  # times the mean eigenvalue
+BACK = 0.25  # times the length of a step that was taken back
 OWN_DAMPING = 0.03  # of a row's own matrix, times its mean curvature
-WIDEST_OWN, WIDEST_RIDGE = 128, 4096
+WIDEST_OWN = 128
 JACOBIAN_ROWS = 256  # whose Jacobians are held at once
 
 
@@ -79,7 +75,9 @@ class Problem:
     learner : EnsembleRepresentationLearner
         Fitted on the first rows of `views`.
     views : sequence of ndarray of shape (n, n_features_v)
-        The rows' features.
+        The rows' features, in float32.
+    n_fitted : int
+        Number of rows that the learner was fitted on.
 
     Attributes
     ----------
@@ -89,19 +87,22 @@ class Problem:
         Gradients that were taken.
     """
 
-    def __init__(self, learner: EnsembleRepresentationLearner, views: Sequence[NDArray[Any]]):
-        precision = resolve_precision(learner.precision, views[0].dtype, CPU)
-        weights = learner.view_weights_
-        self.bank = torch.from_numpy(learner.embedding_)
-        self.targets = [unit_rows(view, precision, CPU) for view in views]
+    def __init__(
+        self, learner: EnsembleRepresentationLearner, views: Sequence[NDArray[Any]], n_fitted: int
+    ):
+        precision = Precision(torch.float32)
+        read = Views(list(views), [row_norms(x) for x in views])
+        weights = learner.view_weights_.tolist()
+        self.n_fitted = n_fitted
+        self.targets = [torch.from_numpy(unit) for unit in read.units()]
         self.present = torch.stack([target.any(dim=1) for target in self.targets])  # (m, n)
-        self.networks = learner._fitted_networks(precision, CPU)
-        start = learner._make_start(
-            weights, learner._fitted_projection(), learner.view_sizes_, precision, CPU
+        relu = [activation == "relu" for activation in learner.output_activations_]
+        self.networks = Networks.from_arrays(
+            learner.coefs_, learner.intercepts_, relu, precision, CPU
         )
-        self.start = start(self.targets)
+        self.start = torch.from_numpy(learner.init_._transform_views(read))
         self.evaluations = 0.0
-        self.step = Step(self.networks, len(self.start), weights.tolist(), precision)
+        self.step = BatchLoss(self.networks, len(self.start), weights, precision)
         for row, target, scale in zip(
             self.targets, self.step.targets, self.step.scales, strict=True
         ):
@@ -121,34 +122,21 @@ class Problem:
     @cached_property
     def curvature(self) -> torch.Tensor:
         """What `fit` inverts for the steps of `transform`."""
-        n_rows = min(CURVATURE_ROWS, len(self.bank))
-        sample = np.linspace(0, len(self.bank) - 1, n_rows).astype(np.intp)
+        n_rows = min(CURVATURE_ROWS, self.n_fitted)
+        sample = np.linspace(0, self.n_fitted - 1, n_rows).astype(np.intp)
         weights = self.step.view_weights.tolist()
         present = self.present[:, sample]
         return mean_curvature(self.networks, self.start[sample], present, weights)
 
     def inverse(self, damping: float) -> torch.Tensor:
         """Inverse of the curvature, with another damping than the package's."""
-        with mock.patch.object(_curvature, "DAMPING", damping):
+        with mock.patch.object(_newton, "DAMPING", damping):
             return invert(self.curvature)
 
     @cached_property
     def largest(self) -> float:
         """Largest eigenvalue of the curvature."""
         return float(torch.linalg.eigvalsh(self.curvature)[-1])
-
-    @cached_property
-    def ridge(self) -> torch.Tensor:
-        """Rows that a ridge regression from the views to the memory bank predicts."""
-        x = torch.cat(self.targets, dim=1).double()
-        n_train = len(self.bank)
-        mean, middle = x[:n_train].mean(dim=0), self.bank.double().mean(dim=0)
-        x -= mean
-        gram = x[:n_train].T @ x[:n_train]
-        gram.diagonal().add_(RIDGE * gram.diagonal().mean())
-        wanted = x[:n_train].T @ (self.bank - middle)
-        solution = torch.cholesky_solve(wanted, torch.linalg.cholesky(gram))
-        return (x @ solution + middle).to(self.start.dtype)
 
     def own_curvatures(self, rows: torch.Tensor, part: slice) -> torch.Tensor:
         """Gauss-Newton matrix of each row of a part, shape (n, d, d)."""
@@ -181,49 +169,22 @@ class Problem:
 
 def adam(problem: Problem, n_steps: int, step: float, *, decay: bool = False) -> torch.Tensor:
     """Steps of one size, or of one that falls linearly towards 0."""
-    rows = problem.start.clone()
-    solver = RowAdam(rows, step, non_negative=False)
+    rows, index = problem.start.clone(), torch.arange(len(problem.start))
+    solver = RowAdam(rows, len(rows), step, non_negative=False)
     for i in range(n_steps):
         solver.learning_rate = step * (1 - decay * i / n_steps)
-        solver.advance(*problem.gradient(rows), None)
+        solver.begin_epoch()
+        grad = problem.gradient(solver.take(index))[1]
+        solver.step(index, grad)
     return rows
 
 
-def newton(
-    problem: Problem,
-    n_steps: int,
-    damping: float,
-    start: torch.Tensor | None = None,
-    *,
-    bounded: bool = True,
-) -> torch.Tensor:
+def newton(problem: Problem, n_steps: int, damping: float) -> torch.Tensor:
     """The package's steps, with one curvature for all rows."""
-    rows = (problem.start if start is None else start).clone()
-    if not n_steps:
-        return rows
-    reach = PAPER_STEP if bounded else math.inf
-    solver = RowNewton(rows, problem.inverse(damping), reach, non_negative=False)
-    weights = problem.step.view_weights
-    here = (weights[:, None] * problem.present).sum(dim=0)
-    scale = torch.where(here > 0, weights.sum() / here, 1)
-    solver.restart(slice(None), scale[:, None], ~problem.present.all(dim=0))
-    found = rows.clone()
-    going = torch.ones(len(rows), dtype=torch.bool)
-    before = problem.evaluations
-    cost = 0.0  # of the rows that are going
-    for i in range(n_steps):
-        cost += float(going.double().mean())
-        solver.advance(*problem.gradient(rows), None)
-        ends = going & (solver.done | (i + 1 == n_steps))
-        if ends.any():
-            cost += 0.5 * float(ends.double().mean())
-            here = rows.clone()
-            solver.settle(problem.loss(rows), ends)
-            found[ends] = rows[ends]
-            rows.copy_(here)
-            going &= ~ends
-    problem.evaluations = before + cost
-    return found
+    rows, solver = problem.start, RowNewton(problem.inverse(damping), non_negative=False)
+    for _ in range(n_steps):
+        rows = solver.step(rows, problem.gradient(rows)[1])
+    return rows
 
 
 def barzilai_borwein(problem: Problem, n_steps: int) -> torch.Tensor:
@@ -338,15 +299,14 @@ def _newton_name(damping: float) -> str:
     return f"Newton, damping {damping:g}"
 
 
-PAPER_STEP = EnsembleRepresentationLearner().learning_rate
-REFERENCE = _adam_name(PAPER_STEP), N_STEPS["adam"]
-DEFAULT = _newton_name(DAMPING), N_STEPS["newton"]
-START, PUBLIC = ("start", 0), ("transform", N_STEPS["newton"])
+PAPER_STEP, PAPER_STEPS = EnsembleRepresentationLearner().learning_rate, 50
+N_NEWTON = EnsembleRepresentationLearner().transform_max_iter
+REFERENCE = _adam_name(PAPER_STEP), PAPER_STEPS
+DEFAULT = _newton_name(DAMPING), N_NEWTON
+START, PUBLIC = ("start", 0), ("transform", N_NEWTON)
 SOLVERS: dict[str, Solver] = {
     "start": Solver(lambda problem, n_steps: problem.start, (0,)),
-    _adam_name(PAPER_STEP): Solver(
-        partial(adam, step=PAPER_STEP), tuple(sorted({5, 10, 20, 50, 100, N_STEPS["adam"]}))
-    ),
+    _adam_name(PAPER_STEP): Solver(partial(adam, step=PAPER_STEP), (5, 10, 20, 50, 100)),
     **{
         _adam_name(step): Solver(partial(adam, step=step), (3, 5, 10, 20, 50))
         for step in (3e-3, 1e-2)
@@ -356,21 +316,11 @@ SOLVERS: dict[str, Solver] = {
     "L-BFGS, largest curvature": Solver(lbfgs, (3, 5, 10, 20)),
     "L-BFGS, shared curvature": Solver(partial(lbfgs, shared=True), (3, 5)),
     **{
-        _newton_name(damping): Solver(
-            partial(newton, damping=damping), tuple(sorted({1, 2, 3, 5, N_STEPS["newton"]}))
-        )
+        _newton_name(damping): Solver(partial(newton, damping=damping), (1, 2, 3, 4, 6, 10))
         for damping in sorted({0.1, 0.5, 1, DAMPING})
     },
-    _newton_name(DAMPING) + ", no ball": Solver(
-        partial(newton, damping=DAMPING, bounded=False), (3, 5, N_STEPS["newton"])
-    ),
     "Levenberg-Marquardt": Solver(
         levenberg_marquardt, (1, 2, 3), lambda problem: problem.start.shape[1] <= WIDEST_OWN
-    ),
-    "ridge, then Newton": Solver(
-        lambda problem, n_steps: newton(problem, n_steps, DAMPING, problem.ridge),
-        (0, 1, 2),
-        lambda problem: sum(x.shape[1] for x in problem.targets) <= WIDEST_RIDGE,
     ),
 }
 
@@ -381,16 +331,16 @@ SOLVERS: dict[str, Solver] = {
 def hits(
     rows: torch.Tensor, y: torch.Tensor, n_train: int, split: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Whether the neighbours of each test row name its class, in per cent.
+    """Whether the neighbors of each test row name its class, in per cent.
 
     By the cosine. The lowest class wins a tie; what is drawn depends on the split alone.
     """
     units = normalize_rows(rows)
     similarity = units[n_train:] @ units[:n_train].T
     references, wanted = y[:n_train], y[n_train:]
-    order = similarity.topk(max(NEIGHBOURS), dim=1).indices
+    order = similarity.topk(max(NEIGHBORS), dim=1).indices
     votes = torch.nn.functional.one_hot(references)[order].cumsum(dim=1)  # (n_test, k, C)
-    found = {f"k{k}": (votes[:, k - 1].argmax(dim=1) == wanted).double() for k in NEIGHBOURS}
+    found = {f"k{k}": (votes[:, k - 1].argmax(dim=1) == wanted).double() for k in NEIGHBORS}
     few = torch.zeros(len(wanted), dtype=torch.float64)
     members = [np.flatnonzero(references == c) for c in references.unique()]
     for draw in range(N_DRAWS):
@@ -422,9 +372,10 @@ def measure(
     y = torch.from_numpy(ensemble.y[np.concatenate([train, test])])
     params = resolve(AS_IN_THE_PAPER, {name: x.shape[1] for name, x in ensemble.views.items()})
     params |= {"random_state": split, "device": "cpu", "normalize": False}
-    learner = EnsembleRepresentationLearner(**params | {"transform_solver": "newton"})
+    newton = {"transform_solver": "newton", "transform_max_iter": N_NEWTON}
+    learner = EnsembleRepresentationLearner(**params | newton)
     learner.fit([view[:n_train] for view in views])
-    problem = Problem(learner, views)
+    problem = Problem(learner, views, n_train)
     measured: dict[tuple[str, int], tuple[dict[str, float], dict[str, NDArray[np.float64]]]] = {}
 
     def add(key: tuple[str, int], rows: torch.Tensor, evaluations: float) -> None:
@@ -559,14 +510,14 @@ def tables(results: pd.DataFrame) -> str:
 
 
 def styles() -> dict[str, dict[str, Any]]:
-    """How the line of each solver is drawn: one colour a family."""
+    """How the line of each solver is drawn: one color a family."""
     seen: dict[str, int] = {}
     found = {}
     for name in SOLVERS:
         family = name.split(",")[0]
-        if family in COLOURS:
+        if family in COLORS:
             line = LINES[seen.setdefault(family, 0) % len(LINES)]
-            found[name] = {"color": COLOURS[family], "marker": line[0], "linestyle": line[1:]}
+            found[name] = {"color": COLORS[family], "marker": line[0], "linestyle": line[1:]}
             seen[family] += 1
     return found
 

@@ -34,11 +34,9 @@ import torch
 from torch import nn
 
 from sknnens import EnsembleRepresentationLearner
-from sknnens._engine._device import Precision, own_modes
-from sknnens._engine._networks import init_networks
-from sknnens._engine._rows import padded_chunks
-from sknnens._engine._train import train
-from sknnens.fusion._start import Start
+from sknnens._engine import Precision, TrainConfig, init_networks, isolated_torch_mode, train
+from sknnens._views import Views, row_norms
+from sknnens.fusion import Average
 
 HERE = Path(__file__).resolve().parent
 BATCH = 256
@@ -280,7 +278,7 @@ def time_steps(size: Size, device: str) -> dict[str, float]:
         ends, alone = [], []
 
         def on_epoch(
-            n: int, curve: Any, products: Any = products, alone: Any = alone, ends: Any = ends
+            curve: Any, products: Any = products, alone: Any = alone, ends: Any = ends
         ) -> None:
             synchronize(device)
             ends.append(time.perf_counter())
@@ -320,8 +318,22 @@ def run_epochs(
 ) -> None:
     """Train for `TIMED_EPOCHS` without what a fit does before and after."""
     place, precision = torch.device(device), Precision(torch.float32)
-    start = Start([1.0] * size.m)
-    with own_modes(place):
+    read = Views(views, [row_norms(x) for x in views])
+    start = Average().fit(views)._transform_views(read)
+    config = TrainConfig(
+        view_weights=[1.0] * size.m,
+        max_iter=TIMED_EPOCHS,
+        warmup_epochs=0 if rows_move else TIMED_EPOCHS,
+        batch_size=BATCH,
+        learning_rate=STEP,
+        representation_learning_rate=STEP,
+        alpha=0.0,
+        non_negative=False,
+        tol=None,
+        n_iter_no_change=np.inf,
+        precision=precision,
+    )
+    with isolated_torch_mode(place):
         networks = init_networks(
             [[size.d] * 3] * size.m,
             [True] * size.m,
@@ -329,27 +341,9 @@ def run_epochs(
             dtype=torch.float32,
             device=place,
         )
-        bank = torch.empty(size.n, size.d, device=place)
-        for rows, targets in padded_chunks(views, precision, place):
-            bank[rows] = start(targets)[: rows.stop - rows.start]
-        train(
-            views,
-            bank,
-            networks,
-            view_weights=[1.0] * size.m,
-            max_iter=TIMED_EPOCHS,
-            warmup_epochs=0 if rows_move else TIMED_EPOCHS,
-            batch_size=BATCH,
-            learning_rate=STEP,
-            representation_learning_rate=STEP,
-            alpha=0.0,
-            non_negative=False,
-            tol=None,
-            n_iter_no_change=np.inf,
-            generator=torch.Generator().manual_seed(0),
-            precision=precision,
-            on_epoch=on_epoch,
-        )
+        bank = torch.from_numpy(start).to(place)
+        generator = torch.Generator().manual_seed(0)
+        train(read, bank, networks, config, generator, on_epoch=on_epoch)
 
 
 def time_direct(size: Size, device: str, *, compiled: bool = False) -> dict[str, float]:

@@ -1,18 +1,22 @@
-"""Train small networks on Fashion-MNIST and write the features this package ships.
+"""Train small networks on Fashion-MNIST and write their features.
 
 Nine networks with one architecture: four SimCLR from different seeds, Barlow
 Twins, SwAV, RotNet and an autoencoder, none of which sees a label, and one
 classifier trained with labels. Each gives 128 post-ReLU, average-pooled
-features an image. The training images are the 60,000 of Fashion-MNIST; the
+features per image. The training images are the 60,000 of Fashion-MNIST; the
 features kept are those of a class-balanced 6,000 of them and 3,000 of the test
 images.
 
     python make_fashion_mnist.py --images FOLDER   # the four IDX files
     python make_fashion_mnist.py                   # from OpenML
     python make_fashion_mnist.py --full FILE       # all 70,000 images, for examples/paper
+    python make_fashion_mnist.py --sample          # what the package contains
 
-``--full`` writes other features and leaves the shipped file alone: those of all
-images under all networks, with two more classifiers trained with labels.
+``--full`` writes the features of all images under all networks, with two more
+classifiers trained with labels, and leaves ``fashion_mnist.npz`` alone.
+``--sample`` trains nothing: it takes 1,000 training and 500 test images of
+``fashion_mnist.npz``, the first ones of each class, and writes them into the
+package.
 
 A network that is finished is kept in ``--work`` and not trained again.
 Two CPU cores take about an hour and a half.
@@ -29,6 +33,7 @@ import torch.nn.functional as F  # noqa: N812  the field's name for it
 from torch import nn
 
 HERE = Path(__file__).resolve().parent
+SAMPLE = HERE.parents[1] / "sknnens" / "_data" / "fashion_mnist.npz"
 WIDTH = 128
 # name -> (method, seed, epochs)
 NETWORKS = {
@@ -44,7 +49,7 @@ NETWORKS = {
     "supervised_1": ("supervised", 9, 6),
     "supervised_2": ("supervised", 10, 6),
 }
-# the package carries these; the others are for the larger ensembles of examples/paper
+# fashion_mnist.npz holds these; the others are for the larger ensembles of examples/paper
 SHIPPED = (
     "simclr_0",
     "simclr_1",
@@ -130,7 +135,7 @@ def augment(x, rng):
 
 
 class SimCLR(nn.Module):
-    """Chen et al., 2020: normalised temperature-scaled cross entropy of two crops."""
+    """Chen et al., 2020: normalized temperature-scaled cross entropy of two crops."""
 
     def __init__(self):
         super().__init__()
@@ -316,6 +321,23 @@ def write_full(path, data, keep, work, n_jobs):
     print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
 
 
+def write_sample(source, path, n_train=1000, n_test=500):
+    """The first images of each class, as many of each, with the values as they are stored."""
+    with np.load(source) as stored:
+        arrays = dict(stored)
+    for part, n_rows in (("train", n_train), ("test", n_test)):
+        labels = arrays[f"y_{part}"]
+        classes = np.unique(labels)
+        first = [np.flatnonzero(labels == c)[: n_rows // len(classes)] for c in classes]
+        rows = np.sort(np.concatenate(first))
+        for name in arrays:
+            if name.endswith(part):
+                arrays[name] = np.asarray(arrays[name][rows], order="F")  # as `pack`
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, **arrays)
+    print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", help="folder of the four IDX files; OpenML without it")
@@ -323,8 +345,12 @@ def main():
     parser.add_argument("--out", type=Path, default=HERE / "fashion_mnist.npz")
     parser.add_argument("--only", nargs="*", choices=NETWORKS, help="train these, write no file")
     parser.add_argument("--full", type=Path, help="write all rows of all networks here instead")
+    parser.add_argument("--sample", action="store_true", help="write the package's sample instead")
     parser.add_argument("--n-jobs", type=int, default=2)
     args = parser.parse_args()
+    if args.sample:
+        write_sample(args.out, SAMPLE)
+        return
 
     data = load_images(args.images)
     rng = np.random.RandomState(0)

@@ -26,6 +26,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 
 HERE = Path(__file__).resolve().parent
+FASHION = HERE.parent / "data" / "fashion_mnist.npz"
 N_SPLITS = 5
 Splits = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
@@ -170,11 +171,11 @@ def read_file(description: Description) -> dict[str, NDArray[Any]]:
         return {key: stored[key] for key in stored.files if key in wanted}
 
 
-def from_package(description: Description) -> tuple[dict[str, NDArray[Any]], NDArray[Any], Splits]:
-    """Features that come with the package, training part first."""
+def from_shipped(description: Description) -> tuple[dict[str, NDArray[Any]], NDArray[Any], Splits]:
+    """Features that come with the repository, training part first."""
     from sknnens.datasets import load_fashion_mnist_features
 
-    data = load_fashion_mnist_features(description.names)
+    data = load_fashion_mnist_features(description.names, path=FASHION)
     stacked = np.concatenate([data.X_train, data.X_test])
     parts = np.split(stacked, np.cumsum(data.view_sizes)[:-1], axis=1)
     y = np.concatenate([data.y_train, data.y_test])
@@ -275,7 +276,7 @@ MAKE = "python {{root}}/examples/paper/make_{}.py"
 
 
 def _shipped(title: str, names: tuple[str, ...]) -> Description:
-    return Description(title, "fashion.md", from_package, names)
+    return Description(title, "fashion.md", from_shipped, names)
 
 
 def _full(title: str, names: tuple[str, ...]) -> Description:

@@ -29,10 +29,10 @@ FIGURE = Figure(
     ),
     here=(
         "Four small SimCLR networks, trained without labels on Fashion-MNIST, and test images of "
-        "Fashion-MNIST; as in the paper, the neighbours are training images, which the networks "
+        "Fashion-MNIST; as in the paper, the neighbors are training images, which the networks "
         "have seen. ImageNet and networks of its size are out of reach for a script that everyone "
         "can run. Half-whitened PCA and the whitened start are not in the paper. The paper's "
-        "neighbours are the rows of the memory bank; here they are made by transform, as in a "
+        "neighbors are the rows of the memory bank; here they are made by transform, as in a "
         "pipeline, and the bank is shown beside."
     ),
     cells=lambda n_splits: cells_of(DATA, SHOWN[DATA], n_splits),

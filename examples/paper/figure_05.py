@@ -23,7 +23,7 @@ FIGURE = Figure(
     ),
     here=(
         "Three small networks trained on Fashion-MNIST with its labels, on test images of "
-        "Fashion-MNIST (the neighbours are the training images, of which they have seen the "
+        "Fashion-MNIST (the neighbors are the training images, of which they have seen the "
         "labels); and three EfficientNet-Lite trained on ImageNet with labels, on "
         "Fashion-MNIST, so that there are data of other classes too."
     ),

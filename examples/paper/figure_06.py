@@ -54,7 +54,7 @@ def claims(results):
                 sign="",
             ),
             above(
-                f"{name}: after optimising it, above 0.99",
+                f"{name}: after optimizing it, above 0.99",
                 "over 0.99",
                 recovered(results, name, END),
                 0.99,
@@ -82,11 +82,11 @@ FIGURE = Figure(
     paper=(
         "The learner with a single model, whose features are start and target at once, on "
         "ImageNet. It gains 1.8, 1.3 and 0.4 points for three models. When a new row starts, the "
-        "MLP's output has a cosine of 0.97 with the features; after optimising the row, over 0.99."
+        "MLP's output has a cosine of 0.97 with the features; after optimizing the row, over 0.99."
     ),
     here=(
         "Three small networks trained on Fashion-MNIST, by SimCLR, by Barlow Twins and with "
-        "labels, each alone, on test images of Fashion-MNIST; the neighbours are training images, "
+        "labels, each alone, on test images of Fashion-MNIST; the neighbors are training images, "
         "which the networks have seen."
     ),
     cells=cells,

@@ -69,7 +69,7 @@ FIGURE = Figure(
     paper=(
         "MLPs of one to eight layers for one Barlow Twins network, mean over five data sets. "
         "Accuracy grows with depth until six layers. Some of this, but not all, comes with a "
-        "weight decay of 1e-6 too. The authors take it for a regularising effect of depth."
+        "weight decay of 1e-6 too. The authors take it for a regularizing effect of depth."
     ),
     here=(
         "One small Barlow Twins network on images of Fashion-MNIST that are not shipped, at 50 "

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from figures import (
-    COLOURS,
+    COLORS,
     LEARNER,
     LEARNER_WHITENED,
     SMALL,
@@ -86,7 +86,7 @@ def plot(results, canvas):
     for method in (FEATURES, *METHODS):
         spectrum = curve(results, DATA, method.name, "spectrum")
         label = "features" if method is FEATURES else method.name
-        axes.plot(spectrum.index, spectrum, label=label, color=COLOURS[label])
+        axes.plot(spectrum.index, spectrum, label=label, color=COLORS[label])
     axes.set_yscale("log")
     axes.set_xlabel("singular value")
     axes.set_ylabel("relative to the largest")

@@ -1,4 +1,4 @@
-"""Figure 14: a linear classifier instead of neighbours."""
+"""Figure 14: a linear classifier instead of neighbors."""
 
 import pandas as pd
 from figures import (
@@ -68,8 +68,8 @@ def claims_of(results, protocol, how):
             at_least([verdict((-mean, half)) for mean, half in gains.values()], 1),
         ),
         Claim(
-            f"{how}: the gain is smaller than by neighbours, on more than half of the data",
-            "worse than by neighbours",
+            f"{how}: the gain is smaller than by neighbors, on more than half of the data",
+            "worse than by neighbors",
             "; ".join(f"{name}: {holds}" for name, holds in less.items()),
             at_least(list(less.values()), len(SEVERAL) // 2 + 1),
         ),
@@ -101,7 +101,7 @@ FIGURE = Figure(
     paper=(
         "Accuracy of a linear classifier, its weight decay tuned on a tenth of the training rows. "
         "With one model the learner is clearly below the features. With several it still gains "
-        "on average, but less reliably than by neighbours, and by the paper's discussion no "
+        "on average, but less reliably than by neighbors, and by the paper's discussion no "
         "variant surpassed the average consistently."
     ),
     here=(

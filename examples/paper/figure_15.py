@@ -1,8 +1,8 @@
-"""Figure 15: how near the nearest neighbour is, beside an average row."""
+"""Figure 15: how near the nearest neighbor is, beside an average row."""
 
 import pandas as pd
 from figures import (
-    COLOURS,
+    COLORS,
     LEARNER,
     MAIN,
     SMALL,
@@ -37,7 +37,7 @@ def claims(results):
     shown = "; ".join(f"{name} {as_text(number, 3)}" for name, number in gains.items())
     return [
         Claim(
-            "The median of the normalised maximum similarity is higher on at least 4 of 5",
+            "The median of the normalized maximum similarity is higher on at least 4 of 5",
             "higher on 4 of 5, not on EuroSat",
             shown,
             at_least(holds, 4),
@@ -78,10 +78,10 @@ def plot(results, canvas):
     for axes, (name, methods) in zip(grid, METHODS.items(), strict=False):
         for method in methods:
             percentiles = curve(results, name, method.name, NEAREST)
-            colour = COLOURS[method.name]
-            axes.plot(percentiles, percentiles.index, color=colour, label=method.name)
+            color = COLORS[method.name]
+            axes.plot(percentiles, percentiles.index, color=color, label=method.name)
             if MEDIAN in percentiles.index:
-                axes.axvline(percentiles[MEDIAN], color=colour, linestyle="--")
+                axes.axvline(percentiles[MEDIAN], color=color, linestyle="--")
         axes.set_title(name)
         axes.legend()
     grid[-1].remove()
@@ -91,7 +91,7 @@ def plot(results, canvas):
 
 FIGURE = Figure(
     number="15",
-    title="normalised maximum similarity",
+    title="normalized maximum similarity",
     paper=(
         "For each test row, its cosine with the nearest training row, divided by the mean cosine "
         "of all pairs, as histograms for the learner and the baseline on five data sets. The "
@@ -101,7 +101,7 @@ FIGURE = Figure(
     here=(
         "Five ensembles of our own; the baseline is the average, or the concatenation where "
         "widths differ. Pairs are of a test row and a training row. Where their mean similarity is "
-        "0, as after the centred start that views of unequal widths get, there is no ratio. Shown "
+        "0, as after the centered start that views of unequal widths get, there is no ratio. Shown "
         "is the share of test rows below a value, with the medians dashed."
     ),
     cells=lambda n_splits: [

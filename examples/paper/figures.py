@@ -41,7 +41,7 @@ DEFAULTS = {
     key: parameter.default
     for key, parameter in inspect.signature(EnsembleRepresentationLearner).parameters.items()
 }
-COLOURS = {
+COLORS = {
     AVERAGE.name: "#999999",
     CONCATENATION.name: "#56b4e9",
     HALF_WHITENED.name: "#009e73",
@@ -256,12 +256,12 @@ def comparison_table(results: pd.DataFrame, shown: Mapping[str, Sequence[Method]
 def draw_bars(axes: Axes, groups: Mapping[str, Mapping[str, Estimate]], axis: str) -> None:
     """Grouped horizontal bars with error bars, the first group at the top.
 
-    What was not measured has no bar. A name has one colour in all groups.
+    What was not measured has no bar. A name has one color in all groups.
     """
     names = list(dict.fromkeys(name for group in groups.values() for name in group))
-    others = [name for name in names if name not in COLOURS]
-    colours = COLOURS | {name: f"C{4 + i}" for i, name in enumerate(others)}
-    labelled: set[str] = set()
+    others = [name for name in names if name not in COLORS]
+    colors = COLORS | {name: f"C{4 + i}" for i, name in enumerate(others)}
+    labeled: set[str] = set()
     place, ticks = 0.0, []
     for group in groups.values():
         for name, (mean, half) in group.items():
@@ -270,11 +270,11 @@ def draw_bars(axes: Axes, groups: Mapping[str, Mapping[str, Estimate]], axis: st
                 mean,
                 0.8,
                 xerr=None if np.isnan(half) else half,
-                color=colours[name],
-                label=None if name in labelled else name,
+                color=colors[name],
+                label=None if name in labeled else name,
                 error_kw={"elinewidth": 1, "capsize": 2},
             )
-            labelled.add(name)
+            labeled.add(name)
             place += 1
         ticks.append(place - (len(group) + 1) / 2)
         place += 0.8
@@ -391,7 +391,7 @@ def draw_settings(
         value: gain(results, name, method.name, features.name, MAIN)
         for value, method in settings.items()
     }
-    draw_gains(axes, gains, LEARNER.name, color=COLOURS[LEARNER.name])
+    draw_gains(axes, gains, LEARNER.name, color=COLORS[LEARNER.name])
     axes.set_xscale("log")
     axes.set_xlabel(what)
 

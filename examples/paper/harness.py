@@ -102,6 +102,9 @@ def run_cell(cell: Cell, ensemble: Ensemble) -> list[dict[str, Any]]:
     stacked, sizes = stack_views(ensemble.views)
     forget_peak_memory()
     transformer = cell.method.build(sizes, cell.split)
+    bank = cell.method.gives == "bank"
+    if bank:
+        transformer.set_params(warm_start=True)  # which keeps it
     begin = time.perf_counter()
     transformer.fit(stacked[train])
     fitted = time.perf_counter()
@@ -112,7 +115,6 @@ def run_cell(cell: Cell, ensemble: Ensemble) -> list[dict[str, Any]]:
     if cell.method.gives == "distances":
         evaluation = Evaluation(None, None, -queries, *labels, split=cell.split)
     else:
-        bank = cell.method.gives == "bank"
         reference = transformer.embedding_ if bank else transformer.transform(stacked[train])
         evaluation = Evaluation.of_rows(reference, queries, *labels, split=cell.split)
     if isinstance(transformer, EnsembleRepresentationLearner):

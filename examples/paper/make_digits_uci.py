@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from ensembles import save_features
 
-# name -> whether its columns are standardised: there they differ 70-fold and more in scale
+# name -> whether its columns are standardized: there they differ 70-fold and more in scale
 VIEWS = {"fou": False, "fac": True, "kar": False, "pix": False, "zer": True, "mor": True}
 
 
@@ -23,7 +23,7 @@ def find_folder():
     return Path(spec.submodule_search_locations[0]) / "datasets" / "UCImultifeature"
 
 
-def standardise(x):
+def standardize(x):
     """Mean 0 and standard deviation 1 a column; constant columns go."""
     deviation = x.std(0)
     keep = deviation > 1e-12
@@ -42,7 +42,7 @@ def main():
     arrays, labels = {}, []
     for name, in_many_units in VIEWS.items():
         features, y = read_view(folder / f"mfeat-{name}.csv")
-        arrays[name] = standardise(features) if in_many_units else features
+        arrays[name] = standardize(features) if in_many_units else features
         labels.append(y)
     if any((y != labels[0]).any() for y in labels):
         raise SystemExit("The files do not have their rows in the same order.")

@@ -42,7 +42,7 @@ def load_network(number):
 
 
 def prepare(images):
-    """Grey images in 0 to 255 as (b, 3, SIZE, SIZE), scaled as EfficientNet-Lite was trained."""
+    """Gray images in 0 to 255 as (b, 3, SIZE, SIZE), scaled as EfficientNet-Lite was trained."""
     x = torch.from_numpy(images.astype(np.float32))[:, None]
     x = F.interpolate(x, (SIZE, SIZE), mode="bilinear", align_corners=False)
     return ((x - 127) / 128).expand(-1, 3, -1, -1)

@@ -54,7 +54,7 @@ def definition_of(gloss):
 def read_glosses(lines) -> Iterator[tuple[str, str]]:
     """Pairs of a lexicographer file and a definition, from the lines of a WordNet data file."""
     for line in lines:
-        if line.startswith("  "):  # the licence
+        if line.startswith("  "):  # the license
             continue
         head, _, gloss = line.partition(" | ")
         yield LEXICOGRAPHER_FILES[int(head.split()[1])], definition_of(gloss)

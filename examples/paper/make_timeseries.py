@@ -18,7 +18,7 @@ INSTALL = "pip install 'aeon==1.6.*'"
 N_SEGMENTS = 16
 
 
-def standardise(x):
+def standardize(x):
     """Mean 0 and standard deviation 1 a column, clipped at 5; constant columns go."""
     deviation = x.std(0)
     keep = deviation > 1e-9
@@ -65,7 +65,7 @@ def main():
     views = {}
     for name, extract in extractors.items():
         start = time.perf_counter()
-        views[name] = standardise(np.asarray(extract(), dtype=np.float64))
+        views[name] = standardize(np.asarray(extract(), dtype=np.float64))
         print(f"{name}: {views[name].shape}, {time.perf_counter() - start:.0f} s", flush=True)
     names, y = np.unique(labels, return_inverse=True)
     save_features("timeseries.npz", y=y, y_names=names.astype(str), **views)

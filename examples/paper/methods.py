@@ -9,26 +9,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from autoencoder import ConcatenationAutoencoder
 from ensembles import load_ensemble
+from rivals import GraphDiffusion, ProcrustesAverage, ReciprocalRankFusion
 
 from sknnens import EnsembleRepresentationLearner, stack_views
-from sknnens.fusion import (
-    GCCA,
-    Average,
-    Concatenation,
-    ConcatenationAutoencoder,
-    ConcatenationPCA,
-    GraphDiffusion,
-    ProcrustesAverage,
-    ReciprocalRankFusion,
-    SingleModel,
-)
+from sknnens.fusion import GCCA, Average, Concatenation, ConcatenationPCA, SingleModel
 
 WHITENED = {"init": "whiten", "representation_learning_rate": 3e-3}
 AVERAGE_OR_PCA = "average or pca"  # the paper's start, and principal components where it has none
 WIDTHS = (32, 128, None)  # None: as wide as the widest view, like the learner
 # where that is not the default
-AS_IN_THE_PAPER = {"init": AVERAGE_OR_PCA, "view_weights": None, "transform_solver": "adam"}
+AS_IN_THE_PAPER = {
+    "init": AVERAGE_OR_PCA,
+    "view_weights": None,
+    "transform_solver": "adam",
+    "transform_max_iter": 50,
+}
 
 
 @dataclass(frozen=True)
@@ -117,6 +114,8 @@ def learner(name: str | None = None, *, gives: str = "rows", **params: Any) -> M
     """The learner, set as in the paper but for `params`."""
     if name is None:
         name = f"learner ({describe(params)})" if params else "learner"
+    if "learning_rate" in params:  # the paper has one for the MLPs and the representations
+        params = {"representation_learning_rate": params["learning_rate"]} | params
     return Method(name, EnsembleRepresentationLearner, AS_IN_THE_PAPER | params, gives)
 
 
@@ -137,7 +136,7 @@ def pca(exponent: float, width: int | None) -> Method:
 
 
 def gcca(width: int | None) -> Method:
-    """Generalised CCA, the ridge at the mean eigenvalue."""
+    """Generalized CCA, the ridge at the mean eigenvalue."""
     return Method("GCCA" + (f", width {width}" if width else ""), GCCA, {"n_components": width})
 
 
@@ -151,7 +150,7 @@ HALF_WHITENED = pca(0.5, None)
 RIVALS = (
     AVERAGE,
     CONCATENATION,
-    Method("centred", Concatenation, {"scaling": "center"}),
+    Method("centered", Concatenation, {"scaling": "center"}),
     Method("z-scored", Concatenation, {"scaling": "standard"}),
     *(pca(exponent, width) for exponent in (0, 0.5, 1) for width in WIDTHS),
     *(gcca(width) for width in WIDTHS),

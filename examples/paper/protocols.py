@@ -1,6 +1,6 @@
 """How good are representations? The measurements, each from representations to numbers.
 
-All neighbours are by the cosine. A protocol gives (point, value) pairs: the point is None where
+All neighbors are by the cosine. A protocol gives (point, value) pairs: the point is None where
 it gives one number.
 """
 
@@ -196,12 +196,12 @@ def spectrum(evaluation: Evaluation) -> Points:
 
 
 def maximum_similarity(evaluation: Evaluation) -> Points:
-    """Percentiles over test rows of the normalised maximum similarity."""
+    """Percentiles over test rows of the normalized maximum similarity."""
     if evaluation.train is None:
         return
     try:
         values = normalized_maximum_similarity(evaluation.test, evaluation.train)
-    except ValueError:  # the mean similarity is 0, as of centred rows, and cannot be divided by
+    except ValueError:  # the mean similarity is 0, as of centered rows, and cannot be divided by
         return
     percentiles = np.arange(1, 100)
     yield from zip(percentiles.tolist(), np.percentile(values, percentiles), strict=True)

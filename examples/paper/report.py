@@ -272,9 +272,9 @@ def introduction(results: pd.DataFrame) -> list[str]:
             ``examples/paper/run.py`` from its results file; no result on it is typed."""
         ),
         paragraph(
-            """**How to read it.** Accuracies are in per cent, neighbours are by the cosine.
+            """**How to read it.** Accuracies are in per cent, neighbors are by the cosine.
             *k = 5*: the majority of the 5 nearest training rows. *5 labels*: the nearest of 5
-            labelled rows a class, mean of 20 draws. *mAP*: mean average precision, a test row
+            labeled rows a class, mean of 20 draws. *mAP*: mean average precision, a test row
             being the query and the training rows of its class what it should find. Every number is
             a mean over splits with disjoint test rows; the split's number is also the seed. ± is
             half of a 95 % interval of that mean, by Student's t; where splits share training
@@ -299,7 +299,7 @@ def introduction(results: pd.DataFrame) -> list[str]:
             """**What to know of the data.** The small networks were trained on the training images
             of Fashion-MNIST, the supervised ones with their labels: only test images are new.
             The views made by latent semantic analysis (``wordnet-weak``, ``mail``), and the
-            standardised columns of ``digits-uci`` and ``timeseries``, were computed on all rows,
+            standardized columns of ``digits-uci`` and ``timeseries``, were computed on all rows,
             test rows included, without labels. The cards in ``examples/paper/cards`` say more."""
         ),
         paragraph(

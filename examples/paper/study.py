@@ -32,7 +32,7 @@ from methods import (
 from report import DOCS, heading, main_cells, paragraph, present, to_rst
 from summary import best_single, gain, mean_and_interval
 
-import sknnens.fusion._initialization
+import sknnens.fusion._neighborhood
 import sknnens.fusion._weights
 from sknnens import EnsembleRepresentationLearner
 
@@ -63,10 +63,10 @@ ORACLE = "the best rival of each ensemble"
 FAILURES = (
     """Tried by hand on the first two splits of the development ensembles, and left out: GCCA beside
     the start, or in its place (better at k = 5 on small self-supervised networks, far worse on
-    sentence encoders); the mean of each sample's neighbours as a further view, which needs the
+    sentence encoders); the mean of each sample's neighbors as a further view, which needs the
     training samples at hand in ``transform`` and gives less than half of what the correlation of
-    neighbours gives with few labels; whitened features as what the MLPs recover (no gain at either
-    step size); weights by the squares of the correlations, or by how well neighbours agree.""",
+    neighbors gives with few labels; whitened features as what the MLPs recover (no gain at either
+    step size); weights by the squares of the correlations, or by how well neighbors agree.""",
 )
 
 
@@ -78,7 +78,7 @@ class LearnerWith:
     views : mapping from name to int
         Widths of the views.
     constants : mapping from name to number
-        Of ``sknnens.fusion._initialization`` and ``sknnens.fusion._weights``.
+        Of ``sknnens.fusion._neighborhood`` and ``sknnens.fusion._weights``.
     random_state : int
         As the learner takes it.
     params : mapping
@@ -100,7 +100,7 @@ class LearnerWith:
 
     def fit(self, X: Any) -> "LearnerWith":
         """Fit with these constants."""
-        modules = (sknnens.fusion._initialization, sknnens.fusion._weights)
+        modules = (sknnens.fusion._neighborhood, sknnens.fusion._weights)
         with ExitStack() as stack:
             for name, value in self.constants.items():
                 module = next(module for module in modules if hasattr(module, name))
@@ -131,15 +131,15 @@ TRIALS: dict[str, Sequence[Method]] = {
         start_with("start, whitened to rank 128", EFFECTIVE_RANK=128),
         start_with("start, whitened half-way", EFFECTIVE_RANK=10**6),
     ),
-    "Correlation of neighbours": (
-        start_with("start, without neighbours", NEIGHBOR_SHARE=0.0),
-        start_with("start, neighbours at a quarter", NEIGHBOR_SHARE=0.25),
-        start_with("start, neighbours at half", NEIGHBOR_SHARE=0.5),
-        start_with("start, neighbours at four times", NEIGHBOR_SHARE=4.0),
-        start_with("start, 5 neighbours", N_NEIGHBORS=5),
-        start_with("start, 20 neighbours", N_NEIGHBORS=20),
-        start_with("start, neighbours, ridge 0.1", NEIGHBOR_RIDGE=0.1),
-        start_with("start, neighbours, ridge 1", NEIGHBOR_RIDGE=1.0),
+    "Correlation of neighbors": (
+        start_with("start, without neighbors", NEIGHBOR_SHARE=0.0),
+        start_with("start, neighbors at a quarter", NEIGHBOR_SHARE=0.25),
+        start_with("start, neighbors at half", NEIGHBOR_SHARE=0.5),
+        start_with("start, neighbors at four times", NEIGHBOR_SHARE=4.0),
+        start_with("start, 5 neighbors", N_NEIGHBORS=5),
+        start_with("start, 20 neighbors", N_NEIGHBORS=20),
+        start_with("start, neighbors, ridge 0.1", NEIGHBOR_RIDGE=0.1),
+        start_with("start, neighbors, ridge 1", NEIGHBOR_RIDGE=1.0),
     ),
 }
 LARGER_STEP = Method(

@@ -1,6 +1,7 @@
-"""Devices and precisions: names given by the user to what torch needs."""
+"""Devices and precisions: from parameters to torch, and between NumPy and torch."""
 
-import warnings
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,23 +11,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sknnens._engine._memory import is_out_of_memory
+PRECISIONS = ("auto", "float32", "bfloat16")
+# Parts of the message of a RuntimeError: only CUDA has an error class of its own.
+OUT_OF_MEMORY = "out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed"
 
-PRECISIONS = ("auto", "float32", "tf32", "bfloat16")
+_forked: list[int] = []  # process number of a forked child
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _forked.append(os.getpid()))
+
+
+def check_not_forked() -> None:
+    """Raise RuntimeError in a forked process in which OpenMP would wait forever for its threads."""
+    if _forked and _forked[-1] == os.getpid() and torch.get_num_threads() > 1:
+        raise RuntimeError(
+            "torch cannot compute with several threads in a forked process. Start workers with "
+            "joblib's 'loky' backend or multiprocessing's 'spawn', or call "
+            "torch.set_num_threads(1) in the child first."
+        )
 
 
 def resolve_device(name: str) -> torch.device:
-    """Turn a device name into a torch device that is there.
-
-    Parameters
-    ----------
-    name : str
-        ``"auto"`` (CUDA where there is one, else the CPU) or a torch device such as ``"cuda:1"``.
-
-    Returns
-    -------
-    device : torch.device
-        With an index where the kind of device has one.
+    """Return the torch device of a name; ``"auto"`` is CUDA if there is one, else the CPU.
 
     Raises
     ------
@@ -45,48 +51,20 @@ def resolve_device(name: str) -> torch.device:
             raise
         reason = str(error).splitlines()[0].split(". ")[0].rstrip(".") if str(error) else "unknown"
         raise ValueError(
-            f"device={name!r} cannot be used: {reason[:200]}. Allowed are 'auto', 'cpu' and the "
-            "devices that torch sees here, such as 'cuda' or 'cuda:1'."
+            f"device={name!r} cannot be used: {reason[:200]}. This machine has "
+            f"{_describe_devices()}; 'auto' takes what there is."
         ) from error
     return probe.device
 
 
-def resolve_device_or_auto(name: str) -> torch.device:
-    """Turn a device name into a torch device, of this machine if not the one that is named.
-
-    Parameters
-    ----------
-    name : str
-        As `resolve_device` takes it.
-
-    Returns
-    -------
-    device : torch.device
-        That of ``"auto"``, with a warning, where torch knows the name and does not have the device.
-
-    Raises
-    ------
-    ValueError
-        If torch does not know the name.
-    """
-    try:
-        return resolve_device(name)
-    except ValueError as error:
-        try:
-            torch.device(name)
-        except Exception:  # no such kind of device anywhere
-            raise error from None
-        device = resolve_device("auto")
-        warnings.warn(f"{error} Working on device={str(device)!r} instead.", stacklevel=4)
-        return device
+def _describe_devices() -> str:
+    cuda = [f"'cuda:{i}'" for i in range(torch.cuda.device_count())]
+    return ", ".join(["'cpu'", *cuda])
 
 
 @contextmanager
-def own_modes(device: torch.device) -> Iterator[None]:
-    """Shut out the modes that the caller's thread may be in, for as long as the context lasts.
-
-    No gradient is asked of torch, and ``autocast`` must not choose the types.
-    """
+def isolated_torch_mode(device: torch.device) -> Iterator[None]:
+    """Shut out the caller's gradient mode and autocast as long as the context lasts."""
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
         for kind in {"cpu", device.type}:
@@ -97,12 +75,12 @@ def own_modes(device: torch.device) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Precision:
-    """What is computed in which type.
+    """Types of a computation.
 
     Attributes
     ----------
     dtype : torch.dtype
-        Of the representations, the weights, the optimiser's state and the loss.
+        Type of the representations, the weights, the optimizer's state and the loss.
     bfloat16_products : bool
         Whether the matrix products run in bfloat16.
     """
@@ -112,33 +90,10 @@ class Precision:
 
 
 def resolve_precision(name: str, input_dtype: Any, device: torch.device) -> Precision:
-    """Turn the `precision` parameter into types.
+    """Return the types of the parameter `precision`.
 
-    Parameters
-    ----------
-    name : {"auto", "float32", "tf32", "bfloat16"}
-        ``"auto"`` computes in the type of the input where the device has it, else in float32.
-    input_dtype : dtype
-        float32 or float64.
-    device : torch.device
-        Where the work is done.
-
-    Returns
-    -------
-    precision : Precision
-
-    Raises
-    ------
-    ValueError
-        If TF32 is asked for on a CUDA device while torch's process-wide switch is off. The
-        switch has no thread-local form, so it is the caller's to turn on.
+    ``"auto"`` computes in the type of the input, or in float32 if the device has no float64.
     """
-    if name == "tf32" and device.type == "cuda" and not _tf32_is_on():
-        raise ValueError(
-            "precision='tf32' needs torch.set_float32_matmul_precision('high') first: torch has "
-            "only a process-wide switch for TF32, and this package changes no global setting. "
-            "Allowed without it are 'auto', 'float32' and 'bfloat16'."
-        )
     double = name == "auto" and np.dtype(input_dtype) == np.float64 and _has_float64(device)
     return Precision(torch.float64 if double else torch.float32, name == "bfloat16")
 
@@ -155,28 +110,29 @@ def _has_float64(device: torch.device) -> bool:
     return True
 
 
-def _tf32_is_on() -> bool:
-    matmul = torch.backends.cuda.matmul
-    # torch 2.9 put a name in the place of the flag, which can no longer be read once it is used
-    if hasattr(matmul, "fp32_precision"):
-        return bool(matmul.fp32_precision == "tf32")
-    return bool(matmul.allow_tf32)
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no room, on a device or on the host."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(text in str(error).lower() for text in OUT_OF_MEMORY)
+    )
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that a CUDA device has left; None on other devices."""
+    if device.type != "cuda":
+        return None
+    # torch keeps what was used before
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + kept
 
 
 def share_memory(x: NDArray[Any]) -> torch.Tensor:
-    """Make a tensor of an array, in the same memory wherever torch can read it.
+    """Return a tensor of an array, in the same memory whenever torch can read it.
 
-    The tensor must not be written to: the array may be read-only, of which torch would warn.
-
-    Parameters
-    ----------
-    x : ndarray
-        Of any layout; it may be read-only or memory-mapped.
-
-    Returns
-    -------
-    x : Tensor
-        On the CPU.
+    It must not be written to: the array may be read-only, of which torch would warn.
     """
     x = np.asarray(x)
     if any(stride < 0 or stride % x.itemsize for stride in x.strides):
@@ -187,7 +143,7 @@ def share_memory(x: NDArray[Any]) -> torch.Tensor:
 
 
 class _Writable:
-    """The memory of a read-only array, as one that is not."""
+    """The memory of a read-only array, declared writable."""
 
     def __init__(self, x: NDArray[Any]):
         self.array = x  # kept alive
@@ -195,10 +151,7 @@ class _Writable:
 
 
 def to_tensor(x: NDArray[Any], precision: Precision, device: torch.device) -> torch.Tensor:
-    """Copy an array to the device, row by row in memory whatever its own layout.
-
-    The copy shares no memory with `x`, which may be read-only.
-    """
+    """Copy an array to a device, contiguous whatever its layout."""
     return torch.from_numpy(np.array(x, order="C")).to(device, precision.dtype)
 
 

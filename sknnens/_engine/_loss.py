@@ -1,24 +1,20 @@
-"""The loss of one row: how far its features are from being recovered."""
+"""The loss of a row, 1 - cosine similarity summed over the views, and its gradient."""
+
+from collections.abc import Callable, Sequence
 
 import torch
 
-# Smallest norm of a network's output that is divided by; as torch.nn.functional.cosine_similarity.
+from sknnens._engine._device import Precision
+from sknnens._engine._networks import Networks, Workspace, first_rows
+
+# Smallest norm of a network's output that is divided by, as in torch's cosine_similarity.
 EPS = 1e-8
 
 
 def normalize_rows(x: torch.Tensor) -> torch.Tensor:
-    """Scale each row to length 1; a zero row stays zero.
+    """Divide each row of shape (n, d) by its L2 norm; a zero row stays zero.
 
-    The rows are first divided by their largest entry, so that neither very large nor very
-    small numbers are lost in the square.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, d)
-
-    Returns
-    -------
-    x : Tensor of shape (n, d)
+    Rows are first divided by their largest entry, so that no square over- or underflows.
     """
     largest = x.abs().amax(dim=1, keepdim=True)
     x = x / torch.where(largest > 0, largest, 1)
@@ -34,26 +30,19 @@ def cosine_loss(
     scale: torch.Tensor | None = None,
     grad: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Weighted 1 - cosine similarity, row by row.
+    """Return the weighted 1 - cosine similarity of each row, shape (..., n).
 
     Parameters
     ----------
-    output : Tensor of shape (..., n, d)
-        What a network makes of the representations.
-    target : Tensor of shape (..., n, d)
-        Rows of length 1, or zero where the row takes no part.
+    output, target : Tensor of shape (..., n, d)
+        Output of a network, and rows of length 1, or zero if the row takes no part.
     weight : Tensor that broadcasts to shape (..., n) or float, default=1
-        What the loss is multiplied by.
+        Factor of the loss.
     scale : Tensor of shape (..., n), default=None
-        What brings the rows of `target` to length 1, where they are not; 0 for rows that take no
-        part.
+        Factors that bring the rows of `target` to length 1 if they are not; 0 for rows that take
+        no part.
     grad : Tensor of shape (..., n, d), default=None
-        Receives the gradient with respect to `output`.
-
-    Returns
-    -------
-    loss : Tensor of shape (..., n)
-        In [0, 2 * weight]; 0, with a gradient of 0, for rows that take no part.
+        Receives the gradient with respect to `output`; 0 for rows that take no part.
     """
     if scale is None:
         scale = target.any(dim=-1).to(target.dtype)
@@ -64,7 +53,67 @@ def cosine_loss(
     cosine = torch.mul(output, target, out=grad).sum(dim=-1).mul_(scale)
     if grad is not None:
         torch.mul(target, scale.mul_(weight).neg_()[..., None], out=grad)
-        # the length is not differentiated where it is clamped
+        # the length is not differentiated if it is clamped
         along = (weight * cosine).div_(clamped).div_(clamped).masked_fill_(length <= EPS, 0)
         grad.addcmul_(output, along[..., None])
     return torch.addcmul(weight, weight, cosine, value=-1)
+
+
+class BatchLoss:
+    """Losses and gradients of a batch of rows, with preallocated buffers.
+
+    A batch has at most `n_rows` rows. `on_grads` takes the gradients of the networks, see
+    `Workspace`.
+
+    Attributes
+    ----------
+    targets : list of Tensor of shape (n_rows, n_features_v)
+        To be filled with each batch's views; a zero row takes no part.
+    scales : list of Tensor of shape (n_rows,)
+        To be filled with the factors that bring the rows of `targets` to length 1; 0 for a zero
+        row.
+    view_weights : Tensor of shape (n_views,)
+        As given.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        n_rows: int,
+        view_weights: Sequence[float],
+        precision: Precision,
+        on_grads: Callable[[int, int, int, torch.Tensor, torch.Tensor], None] | None = None,
+    ):
+        self._workspace = Workspace(networks, n_rows, precision, on_grads)
+        last = networks.layers[-1]
+        self._targets = [x.weight.new_zeros(len(x.weight), n_rows, x.weight.shape[2]) for x in last]
+        self._scales = [x.new_zeros(x.shape[:2]) for x in self._targets]
+        self._grads = [torch.empty_like(x) for x in self._targets]
+        self.view_weights = last[0].weight.new_tensor(view_weights)
+        self._weights = [self.view_weights[x.views, None] for x in last]
+        self.targets = [view for group in self._targets for view in group]
+        self.scales = [view for group in self._scales for view in group]
+
+    def __call__(
+        self, rows: torch.Tensor, *, rows_move: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the loss of each row, and the gradient of their sum if `rows_move`.
+
+        With the sum, not the mean, a row's gradient does not depend on the size of the batch.
+        `rows` are the representations of the first rows of `targets`. The next call overwrites the
+        gradient.
+        """
+        backward = rows_move or self._workspace.on_grads is not None
+        outputs = self._workspace.forward(rows)
+        parts = self._targets, self._scales, self._grads
+        targets, scales, grads = ([first_rows(x, rows.shape[0]) for x in part] for part in parts)
+        losses = [
+            cosine_loss(output, target, weight=weight, scale=scale, grad=grad if backward else None)
+            for output, target, scale, weight, grad in zip(
+                outputs, targets, scales, self._weights, grads, strict=True
+            )
+        ]
+        loss = (losses[0] if len(losses) == 1 else torch.cat(losses)).sum(dim=0)
+        if not backward:
+            return loss, None
+        return loss, self._workspace.backward(grads, rows_move=rows_move)

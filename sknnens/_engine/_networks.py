@@ -1,25 +1,27 @@
-"""The small MLPs, one a view, from a representation to the view's features."""
+"""The small MLPs, one per view, from a representation to the view's features."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
-from sknnens._engine._device import Precision
+from sknnens._engine._device import Precision, share_memory, to_numpy
 
 
 @dataclass(frozen=True)
 class Linear:
-    """One layer of the MLPs of `g` views that are next to each other.
+    """One layer of the MLPs of `g` adjacent views.
 
     Attributes
     ----------
     weight : Tensor of shape (g, n_in, n_out)
     bias : Tensor of shape (g, 1, n_out)
     views : slice
-        Which views these are.
+        The views.
     relu : bool
         Whether a ReLU follows.
     """
@@ -30,31 +32,27 @@ class Linear:
     relu: bool
 
     def to(self, dtype: torch.dtype) -> "Linear":
-        """Return the same in another type."""
+        """Convert to another type."""
         return Linear(self.weight.to(dtype), self.bias.to(dtype), self.views, self.relu)
 
 
 class Networks:
-    """One MLP a view, all of one depth and one hidden width.
+    """One MLP per view, all of one depth and one hidden width.
 
     The same layer of several views is one tensor, so that it takes one product.
 
     Parameters
     ----------
-    weights : sequence of sequence of Tensor of shape (n_in, n_out)
-        For each view, one matrix a layer. They are copied.
-    biases : sequence of sequence of Tensor of shape (n_out,)
-        For each view, one vector a layer.
+    weights, biases : sequence of sequence of Tensor
+        For each view, a matrix of shape (n_in, n_out) and a vector per layer. They are copied.
     relu_output : sequence of bool
         Whether the last layer of each view's MLP is followed by a ReLU; the others always are.
 
     Attributes
     ----------
     layers : list of list of Linear
-        One `Linear` a layer, of all views; where the views or their last ReLU differ, the last
-        layer has one for each.
-    relu_output : list of bool
-        As given.
+        One `Linear` per layer, of all views; if the views' widths or last ReLUs differ, the last
+        layer has one per view.
     """
 
     def __init__(
@@ -84,47 +82,69 @@ class Networks:
 
     @property
     def weights(self) -> list[list[torch.Tensor]]:
-        """For each view, one matrix a layer, of shape (n_in, n_out); parts of `layers`."""
+        """For each view, one matrix per layer, of shape (n_in, n_out); parts of `layers`."""
         layers = [[w for part in layer for w in part.weight] for layer in self.layers]
         return [list(x) for x in zip(*layers, strict=True)]
 
     @property
     def biases(self) -> list[list[torch.Tensor]]:
-        """For each view, one vector a layer, of shape (n_out,); parts of `layers`."""
+        """For each view, one vector per layer, of shape (n_out,); parts of `layers`."""
         layers = [[b[0] for part in layer for b in part.bias] for layer in self.layers]
         return [list(x) for x in zip(*layers, strict=True)]
 
-    def to(self, device: torch.device) -> "Networks":
-        """Copy them to a device."""
+    @classmethod
+    def from_arrays(
+        cls,
+        coefs: Sequence[Sequence[NDArray[Any]]],
+        intercepts: Sequence[Sequence[NDArray[Any]]],
+        relu_output: Sequence[bool],
+        precision: Precision,
+        device: torch.device,
+    ) -> "Networks":
+        """Copy fitted arrays, those of each view's layers, to a device."""
+
+        def copy(views: Sequence[Sequence[NDArray[Any]]]) -> list[list[torch.Tensor]]:
+            return [[share_memory(x).to(device, precision.dtype) for x in v] for v in views]
+
+        return cls(copy(coefs), copy(intercepts), relu_output)  # which stacks copies
+
+    def padded(self, multiple: int) -> "Networks":
+        """Return equal networks whose widths are multiples of a number, filled up with zeros.
+
+        An input that is filled up with zeros gives the output, filled up with zeros.
+        """
+
+        def pad(x: torch.Tensor) -> torch.Tensor:
+            margins = [m for n in reversed(x.shape) for m in (0, -n % multiple)]
+            return torch.nn.functional.pad(x, margins) if any(margins) else x
+
         weights, biases = (
-            [[x.to(device) for x in layers] for layers in parts]
-            for parts in (self.weights, self.biases)
+            [[pad(x) for x in v] for v in part] for part in (self.weights, self.biases)
         )
         return Networks(weights, biases, self.relu_output)
+
+    def to_arrays(self) -> tuple[list[list[NDArray[Any]]], list[list[NDArray[Any]]]]:
+        """Copy weights and biases to arrays, for each view one per layer."""
+        parts = self.weights, self.biases
+        coefs, intercepts = ([[to_numpy(x) for x in v] for v in part] for part in parts)
+        return coefs, intercepts
 
     def __call__(
         self, rows: torch.Tensor, precision: Precision | None = None
     ) -> list[torch.Tensor]:
-        """Map representations of shape (n, d) to one (n, n_features_v) tensor a view."""
-        outputs = Pass(self, len(rows), precision or Precision(rows.dtype)).forward(rows)
+        """Map representations of shape (n, d) to one (n, n_features_v) tensor per view."""
+        outputs = Workspace(self, len(rows), precision or Precision(rows.dtype)).forward(rows)
         return [view for output in outputs for view in output]
 
 
-class Pass:
-    """The way through all MLPs and back, in buffers that are kept from call to call.
+class Workspace:
+    """Forward and backward pass through all MLPs, with preallocated buffers for `n_rows` rows.
 
-    Parameters
-    ----------
-    networks : Networks
-        Where they move, their tensors are read anew at each call.
-    n_rows : int
-        Most rows of a call.
-    precision : Precision
-        Of the products; all else is in the type of the networks.
-    on_grads : callable, default=None
-        `backward` calls it once for each part of ``networks.layers``, with the number of rows, the
-        layer, the place in it, and the gradients of the part's weight and bias, which the next
-        call overwrites. It may change the part. None means that the networks do not change.
+    If the networks move, their tensors are read anew at each call. `precision` is that of the
+    products; the rest has the type of the networks. `on_grads` is called in `backward` once for
+    each part of ``networks.layers``, with the number of rows, the layer, the place in it, and the
+    gradients of the part's weight and bias, which the next call overwrites. It may change the part.
+    None means that the networks do not change.
     """
 
     def __init__(
@@ -180,19 +200,10 @@ class Pass:
     def backward(
         self, output_grads: Sequence[torch.Tensor], *, rows_move: bool
     ) -> torch.Tensor | None:
-        """Gradients of a sum over the rows of the last `forward`.
+        """Return the gradient of a sum over the rows of the last `forward`, if `rows_move`.
 
-        Parameters
-        ----------
-        output_grads : sequence of Tensor of shape (g, n, n_features_v)
-            Gradients with respect to what `forward` returned. They may be overwritten.
-        rows_move : bool
-            Whether the gradient of the rows is wanted.
-
-        Returns
-        -------
-        row_grad : Tensor of shape (n, d) or None
-            The next call may overwrite it.
+        `output_grads` are the gradients with respect to what `forward` returned, which may be
+        overwritten. The next call may overwrite the result.
         """
         n_rows = self.rows.shape[0]
         pulls = [_cast(grad, self.dtype) for grad in output_grads]
@@ -251,17 +262,17 @@ def _cast(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 def first_rows(x: torch.Tensor, n_rows: int) -> torch.Tensor:
-    """Part of a buffer of shape (g, n, ...); most often all of it."""
+    """Return the first rows of a buffer of shape (g, n, ...), most often all of them."""
     return x if x.shape[1] == n_rows else x[:, :n_rows]
 
 
 def _products(
     a: torch.Tensor, b: torch.Tensor, out: torch.Tensor, bias: torch.Tensor | None = None
 ) -> None:
-    """Batched product into a tensor that may be of a wider type.
+    """Write a batched product to a tensor that may have a wider type.
 
-    The CPU's library gives each thread whole products of the batch. Those that cannot be shared
-    out evenly are taken one by one, each by all threads.
+    The CPU's library gives each thread whole products of the batch. Products that cannot be
+    shared out evenly are computed one by one, each by all threads.
     """
     if out.dtype != a.dtype:
         out.copy_(torch.bmm(a, b))
@@ -284,23 +295,9 @@ def _products(
 def layer_sizes(
     n_components: int, hidden_size: int | None, n_layers: int, view_sizes: Sequence[int]
 ) -> list[list[int]]:
-    """Widths of each view's MLP, from the representation to the view.
+    """Widths of each view's MLP, from the representation to the view, ``n_layers + 1`` of them.
 
-    Parameters
-    ----------
-    n_components : int
-        Width of the representation.
-    hidden_size : int or None
-        Width between; None means `n_components`, as in the paper.
-    n_layers : int
-        Number of weight matrices.
-    view_sizes : sequence of int
-        Width of each view.
-
-    Returns
-    -------
-    sizes : list of list of int
-        ``n_layers + 1`` widths a view.
+    A `hidden_size` of None means `n_components`, as in the paper.
     """
     hidden = n_components if hidden_size is None else hidden_size
     return [[n_components] + [hidden] * (n_layers - 1) + [size] for size in view_sizes]
@@ -316,22 +313,8 @@ def init_networks(
 ) -> Networks:
     """Draw weights and biases uniformly from +-1 / sqrt(n_in), as ``torch.nn.Linear`` does.
 
-    The numbers are drawn on the CPU in float64, so that they do not depend on the device.
-
-    Parameters
-    ----------
-    sizes : sequence of sequence of int
-        Widths of each view's layers.
-    relu_output : sequence of bool
-        One a view.
-    generator : torch.Generator
-        On the CPU.
-    dtype, device
-        Of the result.
-
-    Returns
-    -------
-    networks : Networks
+    The numbers are drawn on the CPU in float64, so that they do not depend on the device. `sizes`
+    are the widths of each view's layers.
     """
 
     def draw(n_in: int, *shape: int) -> torch.Tensor:

@@ -61,22 +61,7 @@ def remove_partials(path: Path) -> None:
 def new_file(path: str | os.PathLike[str], parameter: str = "out") -> Iterator[IO[bytes]]:
     """Open a file of another name in the same folder, which is renamed when it is whole.
 
-    Parameters
-    ----------
-    path : str or path-like
-        Name that the file will have; one that is there is replaced.
-    parameter : str, default="out"
-        What the caller knows `path` as.
-
-    Yields
-    ------
-    file : binary file
-        To be written and read.
-
-    Raises
-    ------
-    ValueError
-        If there is no such folder, or `path` is one.
+    An existing file of the name is replaced. The caller's name of `path` is `parameter`.
     """
     path = check_path(path, parameter)
     partial = path.with_name(f"{path.name}.{uuid4().hex[:8]}.partial")
@@ -98,19 +83,10 @@ def write_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) 
 
 @contextmanager
 def new_matrix(
-    path: str | os.PathLike[str],
-    shape: tuple[int, int],
-    dtype: np.dtype[Any],
-    parameter: str = "out",
+    path: str | os.PathLike[str], shape: tuple[int, int], dtype: np.dtype[Any]
 ) -> Iterator[NDArray[Any]]:
-    """Make a matrix that is written to a file in NumPy's format; see `new_file`.
-
-    Yields
-    ------
-    matrix : memmap of shape `shape`
-        To be filled.
-    """
-    with new_file(path, parameter) as file:
+    """Make a memory map to fill, in a file in NumPy's format that is made by `new_file`."""
+    with new_file(path) as file:
         write_header(file, shape, dtype)
         matrix = np.memmap(file, dtype, "r+", file.tell(), shape)
         yield matrix

@@ -1,1 +1,21 @@
-"""Whatever the user gave, as named arrays of one dtype with the norms of their rows."""
+"""Parse, read and check `X`: named arrays of one dtype, with the norms of their rows."""
+
+from sknnens._views._arrays import FLOAT_DTYPES, as_native
+from sknnens._views._base import FitInput, MultiviewTransformer, read_views
+from sknnens._views._data import Views, row_norms, row_slices, unit_rows
+from sknnens._views._layout import column_slices
+from sknnens._views._stack import stack_views
+
+__all__ = [
+    "FLOAT_DTYPES",
+    "FitInput",
+    "MultiviewTransformer",
+    "Views",
+    "as_native",
+    "column_slices",
+    "read_views",
+    "row_norms",
+    "row_slices",
+    "stack_views",
+    "unit_rows",
+]

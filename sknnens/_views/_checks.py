@@ -1,18 +1,20 @@
-"""What is checked of the views, whatever form they came in."""
+"""Checks of the views, whatever form they came in, and their texts."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
 from sknnens._files._atomic import release_pages
+from sknnens._views._data import Views, row_norms, row_slices
 
 LEAST_WEIGHT = 1e-9  # of a view, relative to the largest; less is lost in rounding
-ENTRIES = 2**22  # of a view, that are looked at together
+CHUNK_ENTRIES = 2**18  # entries of a view that are checked together: they fit in the cache
 
-MASK_HINT = " missing_views='mask' learns such a row from its other views."
+IMPUTE_HINT = " missing_views='impute' imputes it from the other views of the sample."
+DROP_HINT = " missing_views='drop' leaves such rows out."
 SAFE_FORM = (
     "If scikit-learn split the list, it split it by models. Stack the views and give it one "
     "matrix, whose rows it splits: X, views = stack_views([A, B, ...]), then "
@@ -21,7 +23,7 @@ SAFE_FORM = (
 
 
 def check_same_lengths(matrices: Sequence[Any]) -> None:
-    """Raise ValueError where the views differ in their numbers of rows."""
+    """Raise ValueError if the views differ in their numbers of rows."""
     lengths = [x.shape[0] for x in matrices]
     if len(set(lengths)) > 1:
         raise ValueError(
@@ -29,13 +31,12 @@ def check_same_lengths(matrices: Sequence[Any]) -> None:
         )
 
 
-def check_view_list(matrices: Sequence[Any], y: Any) -> None:
-    """Raise ValueError where a list is rather one of samples, or was split by its models."""
-    n_views, n_rows = len(matrices), matrices[0].shape[0]
+def check_view_list(n_views: int, n_rows: int, y: Any) -> None:
+    """Raise ValueError if a list holds samples rather than models, or was split by models."""
     found = f"X is a list of {n_views} matrices with {n_rows} row(s) each"
     if n_rows < n_views:
         raise ValueError(
-            f"{found}: more models than samples. A list holds one matrix a model. {SAFE_FORM}"
+            f"{found}: more models than samples. A list holds one matrix per model. {SAFE_FORM}"
         )
     n_labels = (len(y),) if isinstance(y, list | tuple) else getattr(y, "shape", ())[:1]
     if n_labels and n_labels[0] != n_rows:
@@ -43,130 +44,158 @@ def check_view_list(matrices: Sequence[Any], y: Any) -> None:
 
 
 def check_view_sum(sizes: Sequence[int], n_features: int) -> None:
-    """Raise ValueError where the widths do not add up to the columns of the stacked matrix."""
+    """Raise ValueError if the widths do not add up to the columns of the stacked matrix."""
     if sum(sizes) != n_features:
         raise ValueError(
             f"views={list(sizes)} add up to {sum(sizes)} columns, but X has {n_features}."
         )
 
 
-def check_view_count(X: Any, n_views: int, n_expected: int, where: str) -> None:
-    """Raise ValueError where `X` has not as many views as is known from `where`."""
+def check_view_count(X: Any, n_views: int, n_expected: int, origin: str) -> None:
+    """Raise ValueError if the number of views is not the one known from `origin`."""
     if n_views != n_expected:
         hint = f" {SAFE_FORM}" if isinstance(X, list | tuple) else ""
-        raise ValueError(f"X has {n_views} views, {where} {n_expected}.{hint}")
+        raise ValueError(f"X has {n_views} views, {origin} {n_expected}.{hint}")
 
 
 def check_same_sizes(
-    arrays: Sequence[NDArray[Any]], sizes: Sequence[int], labels: Sequence[str], where: str
+    arrays: Sequence[NDArray[Any]], sizes: Sequence[int], labels: Sequence[str], origin: str
 ) -> None:
-    """Raise ValueError where the views have other widths than those known from `where`."""
+    """Raise ValueError if the widths of the views are not the ones known from `origin`."""
     for label, x, size in zip(labels, arrays, sizes, strict=True):
         if x.shape[1] != size:
-            raise ValueError(f"{label} has {x.shape[1]} columns, {where} {size}.")
+            raise ValueError(f"{label} has {x.shape[1]} columns, {origin} {size}.")
 
 
-def check_rows(
+def check_views(
     arrays: Sequence[NDArray[Any]],
     labels: Sequence[str],
     *,
     allow_missing: bool,
-    first_row: int = 0,
-    hint: str | None = None,
-) -> None:
-    """Raise ValueError where a view holds infinity or NaN that it may not hold.
+    drops_rows: bool = False,
+) -> tuple[Views, list[bool]]:
+    """Check the rows of all views; return them with their norms, and which are non-negative.
 
     Parameters
     ----------
     arrays : sequence of ndarray of shape (n_samples, n_features_v)
-        One a view.
+        The views, of one dtype. A view with extreme rows is copied and they are rescaled.
     labels : sequence of str
-        What messages call the views.
+        Labels of the views in messages.
     allow_missing : bool
         Whether a row may be NaN in all columns of a view.
-    first_row : int, default=0
-        What the first row is called.
-    hint : str, default=None
-        What the message adds for a row that is NaN in all columns. None says that it can be
-        learned from its other views, where there are some.
+    drops_rows : bool, default=False
+        Whether the caller drops the rows that lack a view, so that they may lack all.
     """
-    if hint is None:
-        hint = MASK_HINT * (len(arrays) > 1)
-    for x, label in zip(arrays, labels, strict=True):
-        step = max(1, ENTRIES // x.shape[1])
-        for begin in range(0, len(x), step):
-            part = x[begin : begin + step]
-            with np.errstate(over="ignore", invalid="ignore"):
-                if np.isfinite(part.sum()):
-                    release_pages(part)
-                    continue
-                suspects = np.flatnonzero(~np.isfinite(part.sum(axis=1)))
-            n_nan = np.isnan(part[suspects]).sum(axis=1)
-            has_inf = np.isinf(part[suspects]).any(axis=1)
-            missing = n_nan == x.shape[1]
-            faulty = has_inf | (n_nan > 0 if not allow_missing else (n_nan > 0) & ~missing)
-            if faulty.any():
-                i = int(np.argmax(faulty))
-                row = first_row + begin + int(suspects[i])
-                message = _describe_row(label, row, int(n_nan[i]), x.shape[1], has_inf[i])
-                raise ValueError(message + hint * bool(missing[i] and not allow_missing))
-            release_pages(part)
+    hint = DROP_HINT if drops_rows else IMPUTE_HINT * (len(arrays) > 1)
+    scans = [
+        check_rows(x, label, allow_missing=allow_missing, hint=hint)
+        for x, label in zip(arrays, labels, strict=True)
+    ]
+    scaled = [_rescale(x, scan) for x, scan in zip(arrays, scans, strict=True)]
+    views = Views(scaled, [scan.norms for scan in scans])
+    if allow_missing and not drops_rows:
+        _check_some_view(views.present, labels)
+    return views, [scan.non_negative for scan in scans]
 
 
-def _describe_row(label: str, row: int, n_nan: int, n_columns: int, has_inf: bool) -> str:
-    if has_inf:
-        return f"{label} contains infinity in row {row}."
-    columns = "all of its columns" if n_nan == n_columns else f"{n_nan} of its {n_columns} columns"
-    return f"{label} contains NaN in row {row}, in {columns}."
+class RowScan(NamedTuple):
+    """Result of `check_rows`."""
+
+    norms: NDArray[Any]  # L2 norm of each row, NaN for a missing one
+    non_negative: bool  # whether no entry is negative; NaN is ignored
+    extreme: list[int]  # rows whose squares over- or underflow, or come close to it
 
 
-def find_missing(arrays: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
-    """Which rows lack which views, shape (n_samples, n_views), after `check_rows`."""
-    return np.stack([np.isnan(x[:, 0]) for x in arrays], axis=1)
+def check_rows(
+    x: NDArray[Any], label: str, *, allow_missing: bool, hint: str = "", first_row: int = 0
+) -> RowScan:
+    """Check the rows of one view, in one pass.
+
+    Raise ValueError if a row holds infinity, or NaN that it may not hold. `hint` ends the message
+    about a row that is NaN in all columns; `first_row` is the number of the first row.
+    """
+    norms, extreme, non_negative = np.empty(len(x), x.dtype), [], True
+    # float32 may be the precision, and the squares of squares must be finite
+    largest = float(np.finfo(np.float32).max) ** 0.25
+    for rows in row_slices(len(x), max(1, CHUNK_ENTRIES // x.shape[1])):
+        part = np.ascontiguousarray(x[rows])
+        with np.errstate(all="ignore"):
+            lengths = norms[rows] = row_norms(part)
+            non_negative = non_negative and not (part < 0).any()
+            odd = np.flatnonzero(~((lengths > 1 / largest) & (lengths < largest)))
+        if len(odd):
+            kept = part[odd]
+            _check_finite(kept, label, odd + first_row + rows.start, allow_missing, hint)
+            is_extreme = kept.any(axis=1) & ~np.isnan(lengths[odd])
+            extreme += (odd[is_extreme] + rows.start).tolist()
+        release_pages(x)
+    return RowScan(norms, non_negative, extreme)
 
 
-def check_some_view(missing: NDArray[np.bool_], labels: Sequence[str]) -> None:
-    """Raise ValueError where a row lacks all the views that are used."""
-    rows = np.flatnonzero(missing.all(axis=1))
+def _check_finite(
+    x: NDArray[Any], label: str, rows: NDArray[np.intp], allow_missing: bool, hint: str
+) -> None:
+    """Raise ValueError if a row holds infinity, or NaN that it may not hold."""
+    n_nan, n_columns = np.isnan(x).sum(axis=1), x.shape[1]
+    has_inf = np.isinf(x).any(axis=1)
+    is_faulty = has_inf | ((n_nan > 0) & ~(allow_missing & (n_nan == n_columns)))
+    if not is_faulty.any():
+        return
+    i = int(is_faulty.argmax())
+    if has_inf[i]:
+        raise ValueError(f"{label} contains infinity in row {rows[i]}.")
+    if n_nan[i] < n_columns:
+        where, hint = f"{n_nan[i]} of its {n_columns} columns", ""
+    else:
+        where, hint = "all of its columns", hint * (not allow_missing)
+    raise ValueError(f"{label} contains NaN in row {rows[i]}, in {where}.{hint}")
+
+
+def _rescale(x: NDArray[Any], scan: RowScan) -> NDArray[Any]:
+    """Divide extreme rows by their largest absolute entry, in a copy, and update their norms."""
+    if not scan.extreme:
+        return x
+    x = np.array(x, order="C")
+    rows = x[scan.extreme]
+    with np.errstate(under="ignore"):
+        rows /= np.abs(rows).max(axis=1, keepdims=True)
+        x[scan.extreme], scan.norms[scan.extreme] = rows, row_norms(rows)
+    return x
+
+
+def _check_some_view(present: NDArray[np.bool_], labels: Sequence[str]) -> None:
+    """Raise ValueError if a row lacks all the views that are used."""
+    rows = np.flatnonzero(~present.any(axis=1))
     if len(rows) == 0:
         return
     named = ", ".join(map(str, rows[:10])) + (f" and {len(rows) - 10} more" * (len(rows) > 10))
     if len(labels) == 1:
         raise ValueError(f"Rows without {labels[0]}, and no other view is used: {named}.")
     raise ValueError(
-        f"Rows without any view: {named}. There is nothing to learn them from: leave them out."
+        f"Rows without any view: {named}. There is nothing to impute them from: leave them out."
     )
 
 
-def check_not_all_zero(arrays: Sequence[NDArray[Any]], labels: Sequence[str]) -> None:
-    """Raise ValueError where a view holds nothing to recover."""
-    for x, label in zip(arrays, labels, strict=True):
-        what = "missing" if np.isnan(x[:, 0]).all() else "zero"
-        # both ignore NaN
-        if what == "missing" or np.fmin.reduce(x, axis=None) == np.fmax.reduce(x, axis=None) == 0:
+def check_informative(views: Views, labels: Sequence[str]) -> None:
+    """Raise ValueError if a view is zero or missing in every row."""
+    for norms, label in zip(views.norms, labels, strict=True):
+        if not (norms > 0).any():
+            state = "missing" if np.isnan(norms).all() else "zero"
             raise ValueError(
-                f"{label} is {what} in every row: there is nothing to learn from. Leave it out."
+                f"{label} is {state} in every row: there is nothing to learn from. Leave it out."
             )
 
 
 def check_view_weights(
-    view_weights: ArrayLike | Mapping[str, float] | None, names: Sequence[str]
+    view_weights: ArrayLike | Mapping[str, float] | str | None, names: Sequence[str]
 ) -> NDArray[np.float64]:
-    """One non-negative weight a view, the largest of them 1; None means 1 for each.
+    """Convert the parameter `view_weights` to one non-negative weight per view, the largest 1.
 
-    Parameters
-    ----------
-    view_weights : array-like of shape (n_views,), mapping from name to weight, or None
-        As given by the user; a view that a mapping does not name has the weight 1.
-    names : sequence of str
-        Names of the views.
-
-    Returns
-    -------
-    weights : ndarray of shape (n_views,)
-        In float64.
+    A view that a mapping does not name has the weight 1. With None all weights are 1, and with a
+    string such as "auto" until a fusion resolves it.
     """
-    if view_weights is None:
+    if view_weights is None or isinstance(view_weights, str):
         return np.ones(len(names))
     if isinstance(view_weights, Mapping):
         weights_by_name = {str(name): weight for name, weight in view_weights.items()}
@@ -179,7 +208,8 @@ def check_view_weights(
     )
     if weights.shape != (len(names),):
         raise ValueError(
-            f"view_weights must hold one number a view, shape ({len(names)},), got {weights.shape}."
+            f"view_weights must hold one number per view, shape ({len(names)},), got "
+            f"{weights.shape}."
         )
     if weights.min() < 0 or weights.max() == 0:
         raise ValueError(

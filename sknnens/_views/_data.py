@@ -14,6 +14,12 @@ def row_slices(n_rows: int, size: int) -> Iterator[slice]:
         yield slice(begin, min(begin + size, n_rows))
 
 
+def row_norms(x: NDArray[Any]) -> NDArray[Any]:
+    """L2 norm of each row; its bits do not depend on the layout of `x` or on other rows."""
+    norms: NDArray[Any] = np.sqrt(np.square(np.ascontiguousarray(x)).sum(axis=1))
+    return norms
+
+
 def unit_rows(x: NDArray[Any], norms: NDArray[Any]) -> NDArray[Any]:
     """Rows divided by their norms; a row whose norm is 0 or NaN becomes 0.
 

@@ -1,42 +1,90 @@
-"""What the rivals share: normalised views in, one matrix out."""
+"""Base class of the fusions, and matrix products that treat each row alone."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import StrOptions
 
-from sknnens._engine._device import resolve_precision, to_numpy
-from sknnens._engine._fork import survives_fork
-from sknnens._engine._loss import normalize_rows
-from sknnens._engine._rows import CHUNK_ROWS, unit_rows
-from sknnens._views._base import ViewsTransformer
-from sknnens._views._checks import find_missing
+from sknnens._compat import StrOptions, fit_context
+from sknnens._views import FitInput, MultiviewTransformer, Views, row_slices, unit_rows
+from sknnens.fusion._weights import MOST_ROWS, resolve_weights
+
+CHUNK_ROWS = 1024  # rows that are in memory a second time, stacked
+# Rows of one matrix product, and least columns.  The rows lie along the lanes of a BLAS kernel, and
+# 16 of them are one tile, so that each row is computed by the same instructions.  In larger tiles
+# OpenBLAS rounds a row differently at different places, for instance in float32 with AVX2.
+TILE_ROWS = LEAST_COLUMNS = 16
 
 
-class Baseline(ViewsTransformer):
-    """Normalised views in, one matrix out."""
+class Fusion(MultiviewTransformer):
+    """Base class of the closed-form transformers of the views.
 
+    A subclass implements ``_fit_views(data, weights)``, which returns a dictionary of fitted
+    attributes, ``_map(views, weights)``, which returns the rows of some samples, and the property
+    ``_n_features_out``. ``_map`` gets any number of samples and must not let a row depend on the
+    others: matrix products go through :func:`multiply_rows`.
+
+    Parameters
+    ----------
+    views : sequence of int, or mapping, default=None
+        As in :class:`~sknnens.EnsembleRepresentationLearner`.
+    view_weights : "auto", array-like of shape (n_views,), or mapping from name to weight, \
+            default=None
+        Weights of the views. None weights all views equally. ``"auto"`` estimates the weights
+        from up to 4,096 samples of `fit`.
+    missing_views : {"error", "impute"}, default="error"
+        Whether a sample may lack views, as NaN in all of their columns.
+    normalize : bool, default=True
+        Whether to scale the rows to unit L2 norm.
+
+    Attributes
+    ----------
+    view_sizes_ : list of int
+        Width of each view.
+    view_names_ : ndarray of shape (n_views,)
+        Name of each view.
+    view_weights_ : ndarray of shape (n_views,)
+        Weight of each view, the largest 1.
+    n_features_in_ : int
+        Number of columns of the stacked matrix.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of these columns, if `X` has names.
+    """
+
+    view_weights: Any = None
     normalize: bool = True
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "views": ["array-like", Mapping, None],
-        "missing_views": [StrOptions({"error", "mask"})],
+        "view_weights": [StrOptions({"auto"}), "array-like", Mapping, None],
+        "missing_views": [StrOptions({"error", "impute"})],
+        "normalize": ["boolean"],
     }
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    def __init__(
+        self,
+        views: Sequence[int] | Mapping[Any, Any] | None = None,
+        *,
+        view_weights: ArrayLike | Mapping[str, float] | str | None = None,
+        missing_views: str = "error",
+        normalize: bool = True,
+    ) -> None:
+        self.views = views
+        self.view_weights = view_weights
+        self.missing_views = missing_views
+        self.normalize = normalize
+
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn what the representation needs.
+        """Fit the transformer.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), list, tuple, dict or frame
             In any form that :class:`~sknnens.EnsembleRepresentationLearner` takes.
         y : None
-            Ignored, but for its length where `X` is a list.
+            Ignored, except for its length if `X` is a list.
 
         Returns
         -------
@@ -49,13 +97,12 @@ class Baseline(ViewsTransformer):
             If `X` or a parameter is not as described.
         """
         data = self._read_to_fit(X, y)
-        units, present = _unit_views(data.arrays)
-        fitted = self._learn(units, present, data.view_weights)
-        self._publish(fitted | data.attributes)
-        return self
+        sample = data.sample(MOST_ROWS) if isinstance(self.view_weights, str) else data
+        weights = resolve_weights(self.view_weights, sample)
+        return self._fit_read(self._choose_rows(data), weights)
 
     def transform(self, X: Any) -> NDArray[Any]:
-        """Map samples to their representations.
+        """Transform samples.
 
         Parameters
         ----------
@@ -65,132 +112,65 @@ class Baseline(ViewsTransformer):
         Returns
         -------
         representations : ndarray of shape (n_samples, n_components)
-            float64 where `X` is float64, else float32.
+            float64 if `X` is float64, else float32.
 
         Raises
         ------
         ValueError, TypeError
             If `X` does not have the views of `fit`, or is not finite.
         """
-        arrays = self._read_to_transform(X)
-        units, present = _unit_views(arrays)
-        rows = self._map(units, present, self.view_weights_[self.view_weights_ > 0])
-        if self.normalize:
-            _normalize_in_place(rows)
-        return rows.astype(arrays[0].dtype, copy=False)
+        return self._transform_views(self._read_to_transform(X))
 
-    def _learn(
-        self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
-    ) -> dict[str, Any]:
-        """Return fitted attributes, from normalised views, which rows have them, and weights."""
+    @fit_context(prefer_skip_nested_validation=True)
+    def _fit_read(self, data: FitInput, weights: NDArray[np.float64] | None = None) -> Self:
+        """Fit to views that are read; None resolves the weights with the first of these samples."""
+        if weights is None:
+            weights = resolve_weights(self.view_weights, data)
+        fitted = self._fit_views(data, weights)
+        spread = np.array(data.spread(weights.tolist(), 0.0))
+        self._publish(data.attributes | {"view_weights_": spread} | fitted)
+        return self
+
+    def _transform_views(self, views: Views) -> NDArray[Any]:
+        """Transform views that are read; a row does not depend on the others."""
+        weights = self.view_weights_[self.view_weights_ > 0].tolist()
+        result = np.empty((len(views), self._n_features_out), dtype=views.dtype)
+        for part in row_slices(len(views), CHUNK_ROWS):
+            rows = self._map(views.take(part), weights)
+            if self.normalize:
+                rows = unit_rows(rows, np.sqrt(np.square(rows).sum(axis=1)))
+            result[part] = rows
+        return result
+
+    def _choose_rows(self, data: FitInput) -> FitInput:
+        """Return the samples to fit to, all by default."""
+        return data
+
+    def _fit_views(self, data: FitInput, weights: NDArray[np.float64]) -> dict[str, Any]:
+        """Compute the fitted attributes from the views of positive weight."""
         raise NotImplementedError
 
-    def _map(
-        self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
-    ) -> NDArray[Any]:
-        """Return representations, from the same."""
+    def _map(self, views: Views, weights: list[float]) -> NDArray[Any]:
+        """Transform a chunk of samples, before normalization; row by row in memory."""
+        raise NotImplementedError
+
+    @property
+    def _n_features_out(self) -> int:
         raise NotImplementedError
 
 
-@survives_fork
-def _unit_views(arrays: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], NDArray[np.bool_]]:
-    """Normalise each view, and tell which rows have it; the others become zero."""
-    cpu = torch.device("cpu")
-    precision = resolve_precision("auto", arrays[0].dtype, cpu)
-    units = [to_numpy(unit_rows(x, precision, cpu)) for x in arrays]
-    return units, ~find_missing(arrays)
+def multiply_rows(rows: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
+    """Multiply rows of shape (n, d) with a matrix of shape (d, k), each row independently.
 
-
-@survives_fork
-def _normalize_in_place(rows: NDArray[Any]) -> None:
-    """Scale each row to length 1, in a way that does not depend on what other rows there are."""
-    for begin in range(0, len(rows), CHUNK_ROWS["cpu"]):
-        part = torch.from_numpy(rows[begin : begin + CHUNK_ROWS["cpu"]])
-        part.copy_(normalize_rows(part))
-
-
-class WeightedBaseline(Baseline):
-    """With weights of views."""
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **Baseline._parameter_constraints,
-        "view_weights": ["array-like", Mapping, None],
-        "normalize": ["boolean"],
-    }
-
-    def __init__(
-        self,
-        views: Sequence[int] | Mapping[Any, Any] | None = None,
-        *,
-        view_weights: ArrayLike | Mapping[str, float] | None = None,
-        missing_views: str = "error",
-        normalize: bool = True,
-    ) -> None:
-        self.views = views
-        self.view_weights = view_weights
-        self.missing_views = missing_views
-        self.normalize = normalize
-
-
-def sum_weights(present: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum of the weights of the views that each row has, shape (n_samples, 1).
-
-    View by view, because a matrix product rounds differently for different numbers of rows.
+    The bits of a row depend neither on the other rows nor on its place, see `TILE_ROWS`.
     """
-    total = np.zeros((len(present), 1))
-    for weight, here in zip(weights.tolist(), present.T, strict=True):
-        total[:, 0] += weight * here
-    return total
-
-
-def find_directed(units: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
-    """Which rows are not zero in which normalised views, shape (n_samples, n_views).
-
-    The others have no neighbours there: they lack the view, or have no direction in it.
-    """
-    return np.stack([x.any(axis=1) for x in units], axis=1)
-
-
-def padded_chunks(stacked: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """Yield the rows in order, in chunks of one size, the last one padded with zeros.
-
-    A matrix product rounds differently for different numbers of rows; in chunks of one size a
-    row's result does not depend on its company.
-
-    Parameters
-    ----------
-    stacked : ndarray of shape (n_samples, n_features)
-
-    Yields
-    ------
-    rows : slice
-        Which rows these are.
-    chunk : ndarray of shape (b, n_features)
-        Those rows, then zeros.
-    """
-    size = CHUNK_ROWS["cpu"]
-    for begin in range(0, len(stacked), size):
-        rows = slice(begin, min(begin + size, len(stacked)))
-        chunk = np.zeros((size, stacked.shape[1]), dtype=stacked.dtype)
-        chunk[: rows.stop - begin] = stacked[rows]
-        yield rows, chunk
-
-
-def map_chunks(
-    function: Callable[[NDArray[Any]], NDArray[Any]], stacked: NDArray[Any]
-) -> NDArray[Any]:
-    """Apply a function to chunks of rows of one size; see `padded_chunks`.
-
-    Parameters
-    ----------
-    function : callable
-        From rows of shape (b, n_features) to rows of shape (b, n_out).
-    stacked : ndarray of shape (n_samples, n_features)
-
-    Returns
-    -------
-    rows : ndarray of shape (n_samples, n_out)
-    """
-    return np.concatenate(
-        [function(chunk)[: rows.stop - rows.start] for rows, chunk in padded_chunks(stacked)]
-    )
+    width = matrix.shape[1]
+    if width < LEAST_COLUMNS:
+        matrix = np.pad(matrix, ((0, 0), (0, LEAST_COLUMNS - width)))
+    product = np.empty((len(rows), width), dtype=rows.dtype)
+    for part in row_slices(len(rows), TILE_ROWS):
+        tile, n_rows = rows[part], part.stop - part.start
+        if n_rows < TILE_ROWS:
+            tile = np.pad(tile, ((0, TILE_ROWS - n_rows), (0, 0)))
+        product[part] = (matrix.T @ tile.T).T[:n_rows, :width]
+    return product

@@ -1,217 +1,182 @@
-"""What the views that a sample has predict of those that it lacks."""
+"""Imputation of missing views from the views that are there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-import torch
+import scipy.linalg
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 
-from sknnens._engine._rows import SCAN_ROWS, multiply_rows
-from sknnens._views._forms import column_slices
+from sknnens._views import column_slices, row_slices
+from sknnens.fusion._base import multiply_rows
+from sknnens.fusion._weights import ROUNDING
 
 MOST_FACTORS = 256
-NOISE_SHARE = 0.1  # of the mean variance of a view's columns, at least
+NOISE_SHARE = 0.1  # least noise, relative to the mean variance of a view's columns
 MOST_SHRINKAGE = 0.99
-LEAST_DEVIATION = 1e-6  # of what is not rounding, as a share of the mean
-FILL_ROUNDS = 3  # of finding factors and filling gaps
-# Numbers of the matrices that are kept to be used again, about.
-KEPT_NUMBERS = 2**26
+N_ROUNDS = 3  # of finding factors and imputing
+SCAN_ROWS = 4096  # imputed together in fit
+CACHED_NUMBERS = 2**24  # of the covariances that are kept, 128 MB in float64
 
 
-@dataclass(frozen=True)
-class Factors:
-    """Covariance of views side by side: that of few factors, and of noise.
+class Imputer(BaseEstimator):
+    """Imputation of missing views by a factor model.
 
-    A column of a view is the factors times its loadings, plus noise of variance 1, all of it times
-    the deviation of the view.
+    The views side by side are factors times loadings, plus noise of variance 1, all of it times
+    the deviation of the view. A missing view is imputed with its conditional mean, given the views
+    that are there.
 
     Attributes
     ----------
-    loadings : ndarray of shape (n_factors, n_features)
-        Those of a column of the views side by side are in one column.
-    deviations : ndarray of shape (n_views,)
-        Of the noise.
-    """
-
-    loadings: NDArray[Any]
-    deviations: NDArray[Any]
-
-    def to(self, dtype: Any) -> "Factors":
-        """Convert them."""
-        return Factors(self.loadings.astype(dtype), self.deviations.astype(dtype))
-
-
-class ConditionalMean:
-    """What a row is to be expected to have, given the views that it has.
-
-    Parameters
-    ----------
-    loadings : Tensor of shape (n_factors, n_features)
-        As those of `Factors`.
-    deviations : Tensor of shape (n_views,)
-        As those of `Factors`.
-    sizes : sequence of int
+    loadings_ : ndarray of shape (n_factors, n_features)
+        Loadings of at most 256 factors.
+    deviations_ : ndarray of shape (n_views,)
+        Standard deviation of the noise of each view.
+    view_sizes_ : list of int
         Width of each view.
     """
 
-    def __init__(self, loadings: torch.Tensor, deviations: torch.Tensor, sizes: Sequence[int]):
-        self.loadings = loadings
-        self.sizes = list(sizes)
-        of_columns = np.repeat(np.arange(len(self.sizes)), self.sizes)
-        self._view = torch.from_numpy(of_columns).to(loadings.device)
-        self.deviations = self._spread(deviations)
-        self._products: list[torch.Tensor] = []
-        self._covariances: dict[tuple[bool, ...], torch.Tensor] = {}
+    def fit(
+        self,
+        stacked: NDArray[Any],
+        sizes: Sequence[int],
+        present: NDArray[np.bool_],
+        random_state: Any,
+        dtype: Any = np.float64,
+    ) -> Self:
+        """Fit the factors, and impute the missing views of `stacked` in place.
 
-    def fill(self, centred: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-        """Put the conditional mean in the place of what rows lack.
+        The factors are principal components of the views, each scaled to the same variance.
+        If views are missing, finding factors and imputing alternate three times.
 
         Parameters
         ----------
-        centred : Tensor of shape (n, n_features)
-            Rows, zero where a view is not there.
-        present : Tensor of shape (n, n_views)
-            Which row has which views.
-
-        Returns
-        -------
-        filled : Tensor of shape (n, n_features)
-            A row that has every view is as it was, and one that has none.
+        stacked : ndarray of shape (n_samples, n_features)
+            Views of these `sizes` side by side, in float64, with the mean in place of missing ones.
+        present : ndarray of shape (n_samples, n_views)
+            Whether each sample has each view.
+        random_state
+            For scikit-learn's randomized solver, which large matrices get.
+        dtype
+            Dtype of the fitted arrays.
         """
-        patterns, which = torch.unique(present.cpu(), dim=0, return_inverse=True)
-        lacking = (patterns.any(dim=1) & ~patterns.all(dim=1)).nonzero()[:, 0].tolist()
-        if not lacking or not len(self.loadings):
-            return centred
-        scores = multiply_rows(centred / self.deviations, self.loadings.T)
-        factors = torch.zeros_like(scores)
-        for number in lacking:
-            rows = (which == number).nonzero()[:, 0].to(scores.device)
-            covariance = self._condition(tuple(patterns[number].tolist()))
-            factors[rows] = multiply_rows(scores[rows], covariance)
-        expected = multiply_rows(factors, self.loadings) * self.deviations
-        return torch.where(self._spread(present), centred, expected)
+        self.view_sizes_ = list(sizes)
+        complete = bool(present.all())
+        for _ in range(1 if complete else N_ROUNDS):
+            mean = stacked.mean(axis=0)
+            self._cache: dict[bytes, NDArray[Any]] = {}
+            self.loadings_, self.deviations_ = _find_factors(
+                stacked, mean, sizes, present, random_state
+            )
+            if not complete:
+                self._impute_in_place(stacked, mean, present)
+        self._cache = {}
+        self.loadings_ = np.ascontiguousarray(self.loadings_, dtype)
+        self.deviations_ = self.deviations_.astype(dtype)
+        return self
 
-    def _spread(self, of_views: torch.Tensor) -> torch.Tensor:
-        """From one a view to one a column."""
-        return of_views[..., self._view]
+    def impute(self, centered: NDArray[Any], present: NDArray[np.bool_]) -> NDArray[Any]:
+        """Return `centered` with its missing views, 0 before, replaced by their conditional means.
 
-    def _condition(self, pattern: tuple[bool, ...]) -> torch.Tensor:
-        """Covariance of the factors, given the views of a pattern."""
-        if pattern in self._covariances:
-            return self._covariances[pattern]
-        if not self._products:
-            parts = torch.split(self.loadings.cpu().double(), self.sizes, dim=1)
-            self._products = [part @ part.T for part in parts]
-        precision = torch.eye(len(self.loadings), dtype=torch.float64, device="cpu")
-        for here, product in zip(pattern, self._products, strict=True):
-            if here:
-                precision += product
-        found = torch.cholesky_inverse(torch.linalg.cholesky(precision))
-        found = found.to(self.loadings.dtype).to(self.loadings.device)
-        if (len(self._covariances) + 1) * found.numel() <= KEPT_NUMBERS:
-            self._covariances[pattern] = found
-        return found
+        Views are side by side; `present` of shape (n_samples, n_views) tells which a sample has. A
+        row does not depend on the others. One without any view stays 0.
+        """
+        incomplete = np.flatnonzero(present.any(axis=1) & ~present.all(axis=1))
+        if not len(incomplete) or not len(self.loadings_):
+            return centered
+        dtype, rows, here = centered.dtype, centered[incomplete], present[incomplete]
+        loadings = self.loadings_.astype(dtype, copy=False)
+        deviations = np.repeat(self.deviations_.astype(dtype, copy=False), self.view_sizes_)
+        scores = multiply_rows(rows / deviations, loadings.T)
+        factors = np.empty_like(scores)
+        for pattern in np.unique(here, axis=0):
+            same = (here == pattern).all(axis=1)
+            covariance = self._condition(pattern).astype(dtype, copy=False)
+            factors[same] = multiply_rows(scores[same], covariance)
+        expected = multiply_rows(factors, loadings) * deviations
+        imputed = centered.copy()
+        imputed[incomplete] = np.where(np.repeat(here, self.view_sizes_, axis=1), rows, expected)
+        return imputed
+
+    def _impute_in_place(
+        self, stacked: NDArray[Any], mean: NDArray[Any], present: NDArray[np.bool_]
+    ) -> None:
+        for rows in row_slices(len(stacked), SCAN_ROWS):
+            there = np.repeat(present[rows], self.view_sizes_, axis=1)
+            imputed = self.impute(np.where(there, stacked[rows] - mean, 0), present[rows])
+            np.copyto(stacked[rows], imputed + mean, where=~there)
+
+    def _condition(self, pattern: NDArray[np.bool_]) -> NDArray[Any]:
+        """Covariance of the factors given the views of a pattern; (n_factors, n_factors)."""
+        cache, key = self.__dict__.setdefault("_cache", {}), pattern.tobytes()
+        if key in cache:
+            covariance: NDArray[Any] = cache[key]
+            return covariance
+        given = self.loadings_[:, np.repeat(pattern, self.view_sizes_)].astype(np.float64)
+        identity = np.eye(len(given))
+        root = scipy.linalg.cho_factor(identity + given @ given.T)
+        covariance = scipy.linalg.cho_solve(root, identity)
+        if (len(cache) + 1) * covariance.size <= CACHED_NUMBERS:
+            cache[key] = covariance
+        return covariance
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_cache"}
 
 
-def fit_factors(
-    stacked: NDArray[Any], sizes: Sequence[int], present: NDArray[np.bool_], random_state: Any
-) -> Factors:
-    """Find factors, and put what they predict in the place of what rows lack.
-
-    They are principal components of the views, each brought to one variance, as they were filled
-    in the round before.
-
-    Parameters
-    ----------
-    stacked : ndarray of shape (n_samples, n_features)
-        Views side by side, in float64, with the mean where one is not there: that is replaced.
-    sizes : sequence of int
-        Width of each view.
-    present : ndarray of shape (n_samples, n_views)
-        Which rows have which views.
-    random_state : int, RandomState instance or None
-        For scikit-learn's randomised solver, which large matrices get.
-
-    Returns
-    -------
-    factors : Factors
-    """
+def _find_factors(
+    stacked: NDArray[Any],
+    mean: NDArray[Any],
+    sizes: Sequence[int],
+    present: NDArray[np.bool_],
+    random_state: Any,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return loadings of principal factors, none without variance, and deviations of the noise."""
+    # imputed rows vary less than the others: the first scales the result, the second the PCA
+    observed = _find_deviations(stacked, mean, sizes, present)
+    imputed = _find_deviations(stacked, mean, sizes, np.ones_like(present))
+    if not imputed.any():
+        return np.zeros((0, stacked.shape[1])), np.ones(len(sizes))
+    inverse = np.divide(1, imputed, out=np.zeros_like(imputed), where=imputed > 0)
+    scaled = (stacked - mean) * np.repeat(inverse, sizes)
+    squares = np.einsum("ij,ij->i", scaled, scaled)
     n_factors = min(MOST_FACTORS, *stacked.shape)
-    complete = bool(present.all())
-    for _ in range(1 if complete else FILL_ROUNDS):
-        mean = stacked.mean(axis=0)
-        # what is filled in varies less than what is there
-        rows = present, np.ones_like(present)
-        own, filled = (_deviations(stacked, mean, sizes, x) for x in rows)
-        if not filled.any():
-            return Factors(np.zeros((0, stacked.shape[1])), np.ones(len(sizes)))
-        scaled = (stacked - mean) * np.repeat(_inverse(filled), sizes)
-        lengths = np.einsum("ij,ij->i", scaled, scaled)
-        pca = PCA(n_factors, copy=False, random_state=random_state).fit(scaled)
-        noise = max(NOISE_SHARE, find_noise(lengths, pca.explained_variance_, stacked.shape[1]))
-        loadings = np.sqrt(pca.explained_variance_ / noise)[:, None] * pca.components_
-        # no view says anything of those that do not vary, nor they of others
-        factors = Factors(loadings, np.sqrt(noise) * np.where(own > 0, own, 1))
-        if not complete:
-            tensors = [torch.from_numpy(x) for x in (loadings, factors.deviations)]
-            _fill(stacked, mean, present, ConditionalMean(tensors[0], tensors[1], sizes))
-    return factors
+    pca = PCA(n_factors, copy=False, random_state=random_state).fit(scaled)
+    noise = max(NOISE_SHARE, find_noise(squares, pca.explained_variance_, stacked.shape[1]))
+    loadings = np.sqrt(pca.explained_variance_ / noise)[:, None] * pca.components_
+    # a view that does not vary predicts nothing
+    return loadings, np.sqrt(noise) * np.where(observed > 0, observed, 1)
 
 
-def find_noise(lengths: NDArray[Any], variances: NDArray[Any], n_features: int) -> float:
-    """Multiple of the identity that a covariance is best added to, after Ledoit and Wolf (2004).
+def find_noise(squares: NDArray[Any], variances: NDArray[Any], n_features: int) -> float:
+    """Ledoit-Wolf shrinkage of a covariance, expressed as a noise variance.
 
-    Parameters
-    ----------
-    lengths : ndarray of shape (n_samples,)
-        Squared lengths of the centred rows.
-    variances : ndarray of shape (n_components,)
-        Leading eigenvalues of their covariance; the others count as alike.
-    n_features : int
-        Number of columns.
-
-    Returns
-    -------
-    noise : float
-        In units in which the covariance itself has the factor 1.
+    `squares` are the squared norms of the centered rows, `variances` the leading eigenvalues of
+    their covariance; the others are taken to be equal. The result is the multiple of the identity
+    to add to the covariance.
     """
-    n_samples, total = len(lengths), lengths.mean()
+    n_samples, total = len(squares), squares.mean()
     variances = variances * (n_samples - 1) / n_samples
     rest, n_left = max(total - variances.sum(), 0.0), n_features - len(variances)
-    squares = np.square(variances).sum() + (rest**2 / n_left if n_left else 0.0)
-    spread = squares - total**2 / n_features
-    error = (np.square(lengths).mean() - squares) / n_samples
+    second = np.square(variances).sum() + (rest**2 / n_left if n_left else 0.0)
+    spread = second - total**2 / n_features
+    error = (np.square(squares).mean() - second) / n_samples
     shrinkage = error / spread if spread > error else 1.0
     shrinkage = min(max(shrinkage, 0.0), MOST_SHRINKAGE)
     return float(shrinkage / (1 - shrinkage) * total / n_features)
 
 
-def _deviations(
+def _find_deviations(
     stacked: NDArray[Any], mean: NDArray[Any], sizes: Sequence[int], rows: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Root of the mean variance of each view's columns, over rows; 0 where it is rounding."""
-    found = np.zeros(len(sizes))
+    """Root of the mean variance of each view's columns over some rows; 0 if it is rounding."""
+    deviations = np.zeros(len(sizes))
     for v, (columns, here) in enumerate(zip(column_slices(sizes), rows.T, strict=True)):
         if here.any():
             deviation = np.sqrt(stacked[here, columns].var(axis=0).mean())
             level = np.sqrt(np.square(mean[columns]).mean())
-            found[v] = deviation if deviation > LEAST_DEVIATION * level else 0.0
-    return found
-
-
-def _inverse(deviations: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(1, deviations, out=np.zeros_like(deviations), where=deviations > 0)
-
-
-def _fill(
-    stacked: NDArray[Any], mean: NDArray[Any], present: NDArray[np.bool_], given: ConditionalMean
-) -> None:
-    for begin in range(0, len(stacked), SCAN_ROWS):
-        rows = slice(begin, begin + SCAN_ROWS)
-        there = np.repeat(present[rows], given.sizes, axis=1)
-        centred = torch.from_numpy(np.where(there, stacked[rows] - mean, 0))
-        filled = given.fill(centred, torch.from_numpy(present[rows])).numpy()
-        np.copyto(stacked[rows], filled + mean, where=~there)
+            deviations[v] = deviation if deviation > ROUNDING * level else 0.0
+    return deviations

@@ -6,39 +6,35 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import StrOptions
 
-from sknnens.fusion._base import Baseline, WeightedBaseline, sum_weights
-from sknnens.fusion._initialization import mean_columns, stack_units
+from sknnens._compat import StrOptions
+from sknnens._views import FitInput, Views, unit_rows
+from sknnens.fusion._base import Fusion
+from sknnens.fusion._stacking import StackedFusion, mean_columns, stack_units
+from sknnens.fusion._weights import ROUNDING
 
-# A column that deviates less, relative to its own mean, is constant but for float32's rounding.
-SMALLEST_DEVIATION = 1e-6
 
-
-class SingleModel(Baseline):
-    """The L2-normalised features of one model.
+class SingleModel(Fusion):
+    """L2-normalized features of one model.
 
     Parameters
     ----------
     views : sequence of int, or mapping, default=None
         As in :class:`~sknnens.EnsembleRepresentationLearner`.
     view : int or str, default=0
-        Which model, by its number or its name.
-    missing_views : {"error", "mask"}, default="error"
-        Whether other models' features may be missing. A sample that lacks this one is an error.
+        The model's number or name.
+    missing_views : {"error", "impute"}, default="error"
+        Has no effect: other models' features are not looked at, and a sample that lacks this
+        one's raises an error.
 
     Attributes
     ----------
-    view_sizes_ : list of int
-        Width of each view.
-    view_names_ : ndarray of shape (n_views,)
-        Name of each view.
+    view_ : int
+        The model's number.
     view_weights_ : ndarray of shape (n_views,)
         1 for the model, 0 for the others.
-    n_features_in_ : int
-        Number of columns of the stacked matrix.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of those columns, where `X` has names.
+    view_sizes_, view_names_, n_features_in_, feature_names_in_
+        About the input, as in :class:`Fusion`.
 
     Examples
     --------
@@ -50,9 +46,12 @@ class SingleModel(Baseline):
            [0. , 1. ]])
     """
 
+    normalize = False  # the rows are normalized as they are
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **Baseline._parameter_constraints,
+        "views": Fusion._parameter_constraints["views"],
         "view": [Integral, str],
+        "missing_views": Fusion._parameter_constraints["missing_views"],
     }
 
     def __init__(
@@ -67,6 +66,10 @@ class SingleModel(Baseline):
         self.missing_views = missing_views
 
     def _weigh(self, names: Sequence[str]) -> NDArray[np.float64]:
+        return np.eye(len(names))[self._find_view(names)]
+
+    def _find_view(self, names: Sequence[str]) -> int:
+        """Return the number of the model among all."""
         view = self.view
         if isinstance(view, str) and view in names:
             view = list(names).index(view)
@@ -75,48 +78,52 @@ class SingleModel(Baseline):
                 f"view={self.view!r} must be one of {list(names)}, or a number from 0 to "
                 f"{len(names) - 1}."
             )
-        weights = np.zeros(len(names))
-        weights[int(view)] = 1
-        return weights
+        return int(view)
 
-    def _learn(
-        self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
-    ) -> dict[str, Any]:
-        return {"_n_features_out": units[0].shape[1]}
+    def _fit_views(self, data: FitInput, weights: NDArray[np.float64]) -> dict[str, Any]:
+        view = self._find_view(data.attributes["view_names_"].tolist())
+        if data.attributes["view_weights_"][view] == 0:
+            raise ValueError(f"view={self.view!r} has the weight 0 in view_weights.")
+        return {"view_": view}
 
-    def _map(
-        self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
-    ) -> NDArray[Any]:
-        return units[0]
+    def _map(self, views: Views, weights: list[float]) -> NDArray[Any]:
+        position = np.count_nonzero(self.view_weights_[: self.view_])
+        norms = views.norms[position]
+        if np.isnan(norms).any():
+            raise ValueError(
+                f"X has samples without view {self.view!r}, which SingleModel cannot impute. "
+                "Leave them out, or choose another fusion."
+            )
+        return unit_rows(views.arrays[position], norms)
+
+    @property
+    def _n_features_out(self) -> int:
+        size: int = self.view_sizes_[self.view_]
+        return size
 
 
-class Average(WeightedBaseline):
-    """The average of the L2-normalised features.
+class Average(Fusion):
+    """Average of the L2-normalized features.
 
     Parameters
     ----------
     views : sequence of int, or mapping, default=None
-        As in :class:`~sknnens.EnsembleRepresentationLearner`; all views that have a weight must
-        have one width.
-    view_weights : array-like of shape (n_views,), or mapping from name to weight, default=None
-        Weights of the average. None weighs all alike.
-    missing_views : {"error", "mask"}, default="error"
-        With ``"mask"``, a sample that lacks a view gets the average of those it has.
+        As in :class:`~sknnens.EnsembleRepresentationLearner`; all views of positive weight must
+        have the same width.
+    view_weights : "auto", array-like of shape (n_views,), or mapping from name to weight, \
+            default=None
+        Weights of the average. None weights all views equally. ``"auto"`` estimates the weights
+        from up to 4,096 samples of `fit`.
+    missing_views : {"error", "impute"}, default="error"
+        Whether a sample may lack views, as NaN in all of their columns. With ``"impute"`` it gets
+        the average of the views that are there.
     normalize : bool, default=True
-        Whether the rows have length 1.
+        Whether to scale the rows to unit L2 norm.
 
     Attributes
     ----------
-    view_sizes_ : list of int
-        Width of each view.
-    view_names_ : ndarray of shape (n_views,)
-        Name of each view.
-    view_weights_ : ndarray of shape (n_views,)
-        Weight of each view, the largest 1.
-    n_features_in_ : int
-        Number of columns of the stacked matrix.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of those columns, where `X` has names.
+    view_sizes_, view_names_, view_weights_, n_features_in_, feature_names_in_
+        About the input, as in :class:`Fusion`.
 
     Examples
     --------
@@ -128,56 +135,61 @@ class Average(WeightedBaseline):
            [1.        , 0.        ]])
     """
 
-    def _learn(
-        self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
-    ) -> dict[str, Any]:
-        sizes = [x.shape[1] for x in units]
+    def _fit_views(self, data: FitInput, weights: NDArray[np.float64]) -> dict[str, Any]:
+        sizes = data.views.sizes
         if len(set(sizes)) > 1:
             raise ValueError(
-                f"An average needs views of one width, got {sizes}. Concatenation takes these."
+                f"An average needs views of the same width, got {sizes}. NeighborhoodProjection, "
+                "ConcatenationPCA and Concatenation take these."
             )
-        return {"_n_features_out": sizes[0]}
+        return {}
 
-    def _map(
-        self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
-    ) -> NDArray[Any]:
-        total = sum(w * x for w, x in zip(weights.tolist(), units, strict=True))
-        return np.asarray(total / sum_weights(present, weights))
+    def _map(self, views: Views, weights: list[float]) -> NDArray[Any]:
+        weighted = [w * x for w, x in zip(weights, views.units(), strict=True)]
+        total = sum(weighted[1:], weighted[0])
+        if self.normalize:
+            return total
+        # view by view: a matrix product would round by the number of rows
+        there = [w * ~np.isnan(norms) for w, norms in zip(weights, views.norms, strict=True)]
+        shares: NDArray[Any] = sum(there[1:], there[0])
+        return np.asarray(total / shares[:, None])
+
+    @property
+    def _n_features_out(self) -> int:
+        size: int = self.view_sizes_[int(np.argmax(self.view_weights_))]
+        return size
 
 
-class Concatenation(WeightedBaseline):
-    """The L2-normalised features side by side.
+class Concatenation(StackedFusion):
+    """L2-normalized features side by side.
 
     Parameters
     ----------
     views : sequence of int, or mapping, default=None
         As in :class:`~sknnens.EnsembleRepresentationLearner`.
     scaling : {"center", "standard"}, default=None
-        ``"center"`` subtracts each column's mean over the samples of `fit`; ``"standard"`` then
-        divides by its standard deviation, too (z-scores).
-    view_weights : array-like of shape (n_views,), or mapping from name to weight, default=None
-        What each view is multiplied with. None weighs all alike.
-    missing_views : {"error", "mask"}, default="error"
-        With ``"mask"``, a view that a sample lacks is put at its mean over the samples of `fit`.
+        ``"center"`` subtracts the mean of each column over the samples of `fit`; ``"standard"``
+        also divides by the standard deviation (z-scores).
+    view_weights : "auto", array-like of shape (n_views,), or mapping from name to weight, \
+            default=None
+        Factors of the normalized views. None weights all views equally. ``"auto"`` estimates the
+        weights from up to 4,096 samples of `fit`.
+    missing_views : {"error", "impute"}, default="error"
+        Whether a sample may lack views, as NaN in all of their columns. ``"impute"`` imputes a
+        missing view from the views that are there.
     normalize : bool, default=True
-        Whether the rows have length 1.
+        Whether to scale the rows to unit L2 norm.
 
     Attributes
     ----------
     mean_ : ndarray of shape (n_features,)
-        Mean of the weighted, normalised features, for samples that lack a view.
+        Mean of the weighted, normalized features.
     scale_ : ndarray of shape (n_features,) or None
-        What columns are divided by with ``scaling="standard"``; 1 for those that do not vary.
-    view_sizes_ : list of int
-        Width of each view.
-    view_names_ : ndarray of shape (n_views,)
-        Name of each view.
-    view_weights_ : ndarray of shape (n_views,)
-        Weight of each view, the largest 1.
-    n_features_in_ : int
-        Number of columns of the stacked matrix.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of those columns, where `X` has names.
+        Divisor of each column with ``scaling="standard"``; 1 for constant columns.
+    imputer_ : object or None
+        Fitted imputation; None if `missing_views` was ``"error"``.
+    view_sizes_, view_names_, view_weights_, n_features_in_, feature_names_in_
+        About the input, as in :class:`Fusion`.
 
     Examples
     --------
@@ -190,7 +202,7 @@ class Concatenation(WeightedBaseline):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **WeightedBaseline._parameter_constraints,
+        **Fusion._parameter_constraints,
         "scaling": [StrOptions({"center", "standard"}), None],
     }
 
@@ -199,7 +211,7 @@ class Concatenation(WeightedBaseline):
         views: Sequence[int] | Mapping[Any, Any] | None = None,
         *,
         scaling: str | None = None,
-        view_weights: ArrayLike | Mapping[str, float] | None = None,
+        view_weights: ArrayLike | Mapping[str, float] | str | None = None,
         missing_views: str = "error",
         normalize: bool = True,
     ) -> None:
@@ -209,32 +221,39 @@ class Concatenation(WeightedBaseline):
         self.missing_views = missing_views
         self.normalize = normalize
 
-    def _learn(
-        self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
-    ) -> dict[str, Any]:
-        mean = mean_columns(units, weights.tolist(), present)
+    def _fit_views(self, data: FitInput, weights: NDArray[np.float64]) -> dict[str, Any]:
+        views, present = data.views, data.views.present
+        mean, imputer = mean_columns(views.units(), weights.tolist(), present), None
+        if self.missing_views == "impute":
+            _, mean, imputer = self._fit_stacked(views, weights.tolist(), present, random_state=0)
         scale = None
         if self.scaling == "standard":
-            scale = np.concatenate(
-                [_deviations(x, here) for x, here in zip(units, present.T, strict=True)]
-            )
-        return {"mean_": mean, "scale_": scale, "_n_features_out": len(mean)}
+            pairs = zip(views.units(), present.T, strict=True)
+            scale = np.concatenate([_find_deviations(x, here) for x, here in pairs])
+            scale = scale.astype(views.dtype)
+        return {"mean_": mean.astype(views.dtype), "scale_": scale, "imputer_": imputer}
 
-    def _map(
-        self, units: list[NDArray[Any]], present: NDArray[np.bool_], weights: NDArray[np.float64]
-    ) -> NDArray[Any]:
-        dtype = units[0].dtype
-        rows = stack_units(units, weights.tolist(), present, self.mean_, dtype)
-        if self.scaling is not None:
-            rows -= self.mean_.astype(dtype)
-        if self.scale_ is not None:
-            rows /= self.scale_.astype(dtype)
-        return rows
+    def _map(self, views: Views, weights: list[float]) -> NDArray[Any]:
+        self._check_complete(views)
+        dtype, present = views.dtype, views.present
+        mean = self.mean_.astype(dtype, copy=False)
+        if self.scaling is None:
+            rows = stack_units(views.units(), weights, present, mean, dtype)
+            if not present.all():
+                there = np.repeat(present, views.sizes, axis=1)
+                np.copyto(rows, self._center(views, weights, present) + mean, where=~there)
+            return rows
+        rows = self._center(views, weights, present)
+        return rows if self.scale_ is None else rows / self.scale_.astype(dtype, copy=False)
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.mean_)
 
 
-def _deviations(x: NDArray[Any], here: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return each column's standard deviation over the rows that are there; 1 if it is constant."""
+def _find_deviations(x: NDArray[Any], here: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the standard deviation of each column over some rows; 1 if it is constant."""
     mean = x.mean(axis=0, where=here[:, None], dtype=np.float64)
     scale: NDArray[np.float64] = x.std(axis=0, where=here[:, None], dtype=np.float64)
-    smallest = np.maximum(SMALLEST_DEVIATION * np.abs(mean), np.finfo(np.float32).tiny)
+    smallest = np.maximum(ROUNDING * np.abs(mean), np.finfo(np.float32).tiny)
     return np.where(scale > smallest, scale, 1.0)

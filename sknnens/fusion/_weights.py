@@ -1,4 +1,4 @@
-"""How much each view is worth, told from the features alone."""
+"""Weights of the views, estimated from their features alone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,86 +8,97 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
-MOST_ROWS = 4096  # that views are weighed by
-LEAST_ROWS = 10  # that a view's weight can be told from
-LEAST_WEIGHT = 0.1  # of the largest
+from sknnens._views import FitInput, Views
+
+MOST_ROWS = 4096  # more samples hardly change the weights
+LEAST_ROWS = 10  # fewer samples say nothing about a view
+LEAST_WEIGHT = 0.1  # relative to the largest
 RANK_POWER = 0.25
+ROUNDING = 1e-6  # relative deviation of what is constant but for the rounding of float32
 
 
-def weigh_views(units: Sequence[NDArray[Any]], present: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Weigh views by what the others say of them.
+def resolve_weights(view_weights: Any, data: FitInput) -> NDArray[np.float64]:
+    """Weights of the views of `data`; ``"auto"`` estimates them from its first samples."""
+    if isinstance(view_weights, str):
+        return weigh_views(data.views.take(slice(MOST_ROWS)))
+    return data.view_weights
 
-    A view weighs ``sqrt(share) * rank**0.25 / deviation``. The first is a multiple correlation:
-    `share` is that of its variance that ridge regression predicts from the other views, on each
-    half of the samples as fitted on the other: what no other model sees is mostly noise. The
-    second is the effective rank of its covariance: of two views that are predicted alike, the one
-    with more to say. The third brings the views to one scale: where all samples of a view lie
-    close together on the sphere, little of their length tells them apart.
+
+def find_directed(views: Views) -> NDArray[np.bool_]:
+    """Whether each sample has a direction in each view: the view is neither missing nor zero."""
+    return np.stack([norms > 0 for norms in views.norms], axis=1)
+
+
+def weigh_views(views: Views) -> NDArray[np.float64]:
+    """Weight each view by how well the others predict it, by its rank and by its scale.
+
+    The weight is ``sqrt(R2) * rank ** 0.25 / std``. `R2` is the two-fold cross-validated score of
+    a ridge regression from the other views: variance that no other model sees is mostly noise.
+    `rank` is the effective rank of the covariance: of two views that are predicted alike, the
+    richer one counts for more. `std` is the root of the total variance of the L2-normalized
+    features: it brings views whose samples lie close together on the sphere to the same scale.
 
     Parameters
     ----------
-    units : sequence of ndarray of shape (n_samples, n_features_v)
-        Normalised views; a row that is not there is zero.
-    present : ndarray of shape (n_samples, n_views)
-        Which samples have which views.
+    views : Views
+        A sample without direction in a view has no part in the weight of this view.
 
     Returns
     -------
     weights : ndarray of shape (n_views,)
-        The largest is 1. A view without variance, or with too few samples to tell, has the
-        least weight that there is.
+        The largest is 1 and none is below 0.1, which is the weight of a view without variance or
+        with fewer than 10 samples.
     """
-    centred = []
-    for x, here in zip(units, present.T, strict=True):
-        rows = x - x.mean(axis=0, where=here[:, None]) if here.any() else x.copy()
-        rows[~here] = 0  # at the mean
-        centred.append(rows)
-    weights = np.zeros(len(units))
-    if len(units) > 1:
+    present = find_directed(views)
+    centered = [_center(x, here) for x, here in zip(views.units(), present.T, strict=True)]
+    weights = np.zeros(len(centered))
+    if len(centered) > 1:
         for v, here in enumerate(present.T):
-            own = centred[v][here]
-            variance = np.square(own, dtype=np.float64).sum(axis=1).mean() if len(own) else 0.0
-            if len(own) < LEAST_ROWS or variance <= np.finfo(own.dtype).eps:
-                continue
-            others = np.concatenate([x[here] for u, x in enumerate(centred) if u != v], axis=1)
-            correlation = np.sqrt(predicted_share(others, own))
-            weights[v] = correlation * effective_rank(own) ** RANK_POWER / np.sqrt(variance)
+            weights[v] = _weigh_view(v, centered, here)
     largest = weights.max()
-    return np.maximum(weights / largest, LEAST_WEIGHT) if largest > 0 else np.ones(len(units))
+    return np.maximum(weights / largest, LEAST_WEIGHT) if largest > 0 else np.ones(len(weights))
 
 
-def predicted_share(others: NDArray[Any], own: NDArray[Any]) -> float:
-    """Share of a view's variance that ridge regression predicts from the other views.
+def _center(x: NDArray[Any], here: NDArray[np.bool_]) -> NDArray[Any]:
+    """Subtract the column means over the rows that are there; the others become 0."""
+    rows = x - x.mean(axis=0, where=here[:, None]) if here.any() else x.copy()
+    rows[~here] = 0
+    return rows
 
-    Parameters
-    ----------
-    others : ndarray of shape (n_samples, n_features)
-        Their columns, centred. The penalty is the mean eigenvalue of their covariance.
-    own : ndarray of shape (n_samples, n_features_v)
-        The columns to predict, centred.
 
-    Returns
-    -------
-    share : float
-        0 where nothing, or less, is predicted.
+def _weigh_view(v: int, centered: Sequence[NDArray[Any]], here: NDArray[np.bool_]) -> float:
+    """Weight of one view among others, before scaling to the largest."""
+    own = centered[v][here]
+    variance = np.square(own, dtype=np.float64).sum(axis=1).mean() if len(own) else 0.0
+    if len(own) < LEAST_ROWS or variance <= np.finfo(own.dtype).eps:
+        return 0.0
+    others = np.concatenate([x[here] for u, x in enumerate(centered) if u != v], axis=1)
+    correlation = np.sqrt(score_prediction(others, own))
+    return float(correlation * effective_rank(own) ** RANK_POWER / np.sqrt(variance))
+
+
+def score_prediction(others: NDArray[Any], own: NDArray[Any]) -> float:
+    """Two-fold cross-validated R2 of a ridge regression between centered views, at least 0.
+
+    The penalty is the mean eigenvalue of the scatter matrix of `others`.
     """
     half = len(own) // 2
     predicted = np.empty_like(own)
-    for known, unknown in ((slice(half), slice(half, None)), (slice(half, None), slice(half))):
-        penalty = np.square(others[known], dtype=np.float64).sum() / others.shape[1]
-        ridge = Ridge(penalty or 1.0).fit(others[known], own[known])
-        predicted[unknown] = ridge.predict(others[unknown]).reshape(own[unknown].shape)
+    for train, test in ((slice(half), slice(half, None)), (slice(half, None), slice(half))):
+        penalty = np.square(others[train], dtype=np.float64).sum() / others.shape[1]
+        ridge = Ridge(penalty or 1.0).fit(others[train], own[train])
+        predicted[test] = ridge.predict(others[test]).reshape(own[test].shape)
     return max(0.0, float(r2_score(own, predicted, multioutput="variance_weighted")))
 
 
-def effective_rank(centred: NDArray[Any]) -> float:
-    """Exponential of the entropy of the shares of variance along the principal axes."""
-    small = centred if centred.shape[0] >= centred.shape[1] else centred.T
+def effective_rank(centered: NDArray[Any]) -> float:
+    """Exponential of the entropy of the explained variance ratios."""
+    small = centered if centered.shape[0] >= centered.shape[1] else centered.T
     variances = np.linalg.eigvalsh(small.T.astype(np.float64) @ small).clip(0)
     return exp_entropy(variances)
 
 
 def exp_entropy(variances: NDArray[Any]) -> float:
-    """Exponential of the entropy of positive numbers' shares of their sum; 0 is left out."""
+    """Exponential of the entropy of non-negative numbers, normalized to the sum 1."""
     shares = variances[variances > 0] / variances.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))

@@ -1,23 +1,19 @@
-"""Plots of representations, and a comparison of several on one's own data.
+"""Plots of representations and views, and a comparison of fusions on the user's own data.
 
-The displays work as scikit-learn's: a class method measures, `plot` draws, and drawing again does
-not measure again. matplotlib and pandas are imported when they are needed.
+The displays follow scikit-learn's: a class method computes, `plot` draws, and drawing again does
+not compute again. matplotlib and pandas are imported only when they are needed.
 """
 
-from sknnens.inspection._comparison import ComparisonDisplay, compare_representations
-from sknnens.inspection._representation_displays import (
-    HubnessDisplay,
-    MaximumSimilarityDisplay,
+from sknnens.inspection._comparison import compare_representations
+from sknnens.inspection._displays import (
+    ComparisonDisplay,
+    NeighborAgreementDisplay,
     SpectrumDisplay,
 )
-from sknnens.inspection._view_displays import NeighborAgreementDisplay, RecoverabilityDisplay
 
 __all__ = [
     "ComparisonDisplay",
-    "HubnessDisplay",
-    "MaximumSimilarityDisplay",
     "NeighborAgreementDisplay",
-    "RecoverabilityDisplay",
     "SpectrumDisplay",
     "compare_representations",
 ]

@@ -1,0 +1,137 @@
+"""Columns with a vector in each cell, as parquet files and `datasets` give them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from sknnens._views._data import row_slices
+
+SCAN_ROWS = 1024  # cells that are converted together in search of one that is not empty
+
+
+def is_vector(cell: Any) -> bool:
+    """Whether a cell holds several numbers rather than one, or a string."""
+    return isinstance(cell, list | tuple) or getattr(cell, "ndim", 0) > 0
+
+
+def is_empty(cell: Any) -> bool:
+    """Whether a cell is None, NaN, NA of pandas, or a vector of length 0."""
+    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
+        return True
+    if is_vector(cell):
+        return len(cell) == 0
+    return isinstance(cell, float | np.floating) and bool(np.isnan(cell))
+
+
+def find_filled(column: Any) -> Any:
+    """Return the first cell that is not empty, None if all are."""
+    for rows in row_slices(len(column), SCAN_ROWS):
+        for cell in _to_cells(column[rows]):
+            if not is_empty(cell) and not (np.ndim(cell) and all(map(is_empty, cell))):
+                return cell
+    return None
+
+
+def is_cell_column(x: Any) -> bool:
+    """Whether this is a Series or an array of vectors or of empty cells."""
+    if isinstance(x, np.ndarray):
+        if x.ndim != 1 or x.dtype != object:
+            return False
+    elif not hasattr(x, "to_numpy") or len(getattr(x, "shape", (0,))) != 1:
+        return False
+    first = find_filled(nw.from_native(x, series_only=True, pass_through=True))
+    return first is None or is_vector(first)
+
+
+def _to_cells(column: Any) -> NDArray[Any]:
+    """Array of cells, or of shape (n_samples, width) if the column knows its width."""
+    cells: NDArray[Any] = column.to_numpy() if isinstance(column, nw.Series) else np.asarray(column)
+    return cells
+
+
+@dataclass(frozen=True)
+class VectorColumns:
+    """Columns with a vector in each cell; side by side they are one matrix.
+
+    Attributes
+    ----------
+    columns : list of column of length n_samples
+        Arrays of objects or Series, converted when they are read. A cell is empty or a vector;
+        the vectors of a column have one length.
+    widths : list of int or None
+        Length of the vectors of each column, None if all of its cells are empty.
+    first_row : int
+        Number of the first row in messages.
+    """
+
+    columns: list[Any]
+    widths: list[int | None]
+    first_row: int = 0
+
+    @classmethod
+    def from_columns(cls, columns: Sequence[Any]) -> "VectorColumns":
+        """Find the widths of the columns."""
+        columns = [nw.from_native(x, series_only=True, pass_through=True) for x in columns]
+        cells = [find_filled(column) for column in columns]
+        return cls(columns, [None if cell is None else np.asarray(cell).size for cell in cells])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of rows and of columns of cells."""
+        return len(self.columns[0]), len(self.columns)
+
+    @property
+    def width(self) -> int | None:
+        """Width of the matrix, None if it is unknown."""
+        widths = [width for width in self.widths if width is not None]
+        return sum(widths) if len(widths) == len(self.widths) else None
+
+    def __getitem__(self, rows: slice) -> "VectorColumns":
+        first_row = self.first_row + rows.indices(self.shape[0])[0]
+        return VectorColumns([x[rows] for x in self.columns], self.widths, first_row)
+
+    def to_array(self, size: int | None = None) -> NDArray[Any]:
+        """Copy the cells to a matrix; an empty cell is NaN in all of its columns.
+
+        `size` is the width of the matrix, for a column whose cells are all empty. Raise
+        ValueError if the vectors of a column differ in length, or its width is unknown.
+        """
+        parts = []
+        for column, width in zip(self.columns, self.widths, strict=True):
+            cells = _to_cells(column)
+            if width is None and cells.ndim == 1:
+                others = [w for w in self.widths if w is not None]
+                if size is None or len(others) < len(self.widths) - 1:
+                    raise ValueError("every cell is empty, so that its width is not known.")
+                width = size - sum(others)
+            parts.append(cells if cells.ndim > 1 else self._stack(cells, width))
+        return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+
+    def _stack(self, cells: NDArray[Any], width: int | None) -> NDArray[Any]:
+        """Stack the vectors of one column, with NaN for the empty cells."""
+        rows = [row for row, cell in enumerate(cells) if not is_empty(cell)]
+        vectors = [np.asarray(cells[row]) for row in rows]
+        for row, vector in zip(rows, vectors, strict=True):
+            if vector.shape != (width,):
+                raise ValueError(
+                    f"row {self.first_row + row} holds an array of shape {vector.shape}, but "
+                    f"others have {(width,)}."
+                )
+        # None inside a vector becomes NaN; a vector of NaN does not decide the dtype
+        vectors = [v.astype(np.float64) if v.dtype == object else v for v in vectors]
+        kinds: set[np.dtype[Any]] = set()
+        for v in vectors:
+            if v.dtype not in kinds and not (v.dtype.kind == "f" and np.isnan(v).all()):
+                kinds.add(v.dtype)
+        dtype = np.result_type(*kinds) if kinds else np.dtype(np.float32)
+        if len(vectors) == len(cells):
+            return np.array(vectors, dtype=dtype)
+        dtype = dtype if dtype.kind == "f" else np.dtype(np.float32)  # integers become float32
+        matrix = np.full((len(cells), width or 0), np.nan, dtype=dtype)
+        if vectors:
+            matrix[rows] = vectors
+        return matrix

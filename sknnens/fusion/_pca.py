@@ -1,0 +1,165 @@
+"""Linear projections of the views side by side, and their principal components."""
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.decomposition import PCA
+
+from sknnens._compat import Interval
+from sknnens._views import FitInput, Views
+from sknnens.fusion._base import Fusion, multiply_rows
+from sknnens.fusion._stacking import StackedFusion
+from sknnens.fusion._weights import find_directed
+
+SMALLEST_WHITENED = 1e-5  # singular value, relative to the largest; a smaller one is rounding
+
+
+class LinearProjection(StackedFusion):
+    """Base class of the linear maps of the centered views side by side.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        Linear map of the centered features.
+    """
+
+    def _map(self, views: Views, weights: list[float]) -> NDArray[Any]:
+        self._check_complete(views)
+        centered = self._center(views, weights, find_directed(views))
+        return multiply_rows(centered, self.components_.astype(views.dtype, copy=False).T)
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.components_)
+
+
+class ConcatenationPCA(LinearProjection):
+    """Partially whitened principal components of the L2-normalized features side by side.
+
+    Each component is divided by its singular value to the power `whiten_exponent`, which raises
+    the share of directions with little variance.
+
+    Parameters
+    ----------
+    views : sequence of int, or mapping, default=None
+        As in :class:`~sknnens.EnsembleRepresentationLearner`.
+    n_components : int, default=None
+        Number of components. None takes the width of the widest view, or the number of samples
+        if it is smaller.
+    whiten_exponent : float, default=0.5
+        0 is plain PCA, 1 whitens, 0.5 is halfway.
+    view_weights : "auto", array-like of shape (n_views,), or mapping from name to weight, \
+            default=None
+        Factors of the normalized views. None weights all views equally. ``"auto"`` estimates the
+        weights from up to 4,096 samples of `fit`.
+    missing_views : {"error", "impute"}, default="error"
+        Whether a sample may lack views, as NaN in all of their columns. ``"impute"`` imputes a
+        missing view from the views that are there.
+    normalize : bool, default=True
+        Whether to scale the rows to unit L2 norm.
+    random_state : int, RandomState instance or None, default=None
+        For the randomized solver that scikit-learn's PCA uses for large matrices.
+
+    Attributes
+    ----------
+    mean_ : ndarray of shape (n_features,)
+        Mean of the weighted, normalized features.
+    components_ : ndarray of shape (n_components, n_features)
+        Linear map of the centered features.
+    imputer_ : object or None
+        Fitted imputation; None if `missing_views` was ``"error"``.
+    view_sizes_, view_names_, view_weights_, n_features_in_, feature_names_in_
+        About the input, as in :class:`Fusion`.
+
+    See Also
+    --------
+    sklearn.decomposition.PCA : Computes the components.
+    NeighborhoodProjection : Chooses the exponent, and adds a discriminant analysis.
+
+    Notes
+    -----
+    Singular values are taken relative to the largest, so that the first component is not scaled.
+    With ``whiten_exponent=1`` and ``normalize=False`` the sum of squares of each column is the one
+    of the first principal component over the samples of `fit`. A component without variance is
+    set to zero.
+
+    A sample that is zero in a view has no direction there; the view counts as missing, and is set
+    to its mean if there is no imputation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknnens.fusion import ConcatenationPCA
+    >>> X = np.random.RandomState(0).randn(20, 7)
+    >>> ConcatenationPCA(views=[4, 3], n_components=2).fit_transform(X).shape
+    (20, 2)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **Fusion._parameter_constraints,
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "whiten_exponent": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        views: Sequence[int] | Mapping[Any, Any] | None = None,
+        *,
+        n_components: int | None = None,
+        whiten_exponent: float = 0.5,
+        view_weights: ArrayLike | Mapping[str, float] | str | None = None,
+        missing_views: str = "error",
+        normalize: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.views = views
+        self.n_components = n_components
+        self.whiten_exponent = whiten_exponent
+        self.view_weights = view_weights
+        self.missing_views = missing_views
+        self.normalize = normalize
+        self.random_state = random_state
+
+    def _fit_views(self, data: FitInput, weights: NDArray[np.float64]) -> dict[str, Any]:
+        views, dtype = data.views, data.views.dtype
+        width = choose_width(self.n_components, len(views), views.sizes)
+        stacked, _, imputer = self._fit_stacked(
+            views, weights.tolist(), find_directed(views), self.random_state
+        )
+        pca, size = fit_pca(stacked, width, self.random_state)
+        components = pca.components_
+        if self.whiten_exponent:
+            kept = np.where(size > SMALLEST_WHITENED, size, np.inf)
+            components = components * (kept**-self.whiten_exponent)[:, None]
+        return {
+            "mean_": pca.mean_.astype(dtype),
+            "components_": np.ascontiguousarray(components, dtype),
+            "imputer_": imputer,
+        }
+
+
+def choose_width(n_components: int | None, n_samples: int, sizes: Sequence[int]) -> int:
+    """Resolve the parameter `n_components` of a linear projection of views of these widths."""
+    most = min(n_samples, sum(sizes))
+    if n_components is None:
+        return min(max(sizes), most)
+    if n_components > most:
+        raise ValueError(
+            f"n_components={n_components} must be at most {most}, the smaller of the number "
+            f"of samples ({n_samples}) and of columns ({sum(sizes)})."
+        )
+    return n_components
+
+
+def fit_pca(
+    stacked: NDArray[Any], n_components: int, random_state: Any
+) -> tuple[PCA, NDArray[np.float64]]:
+    """Fit a PCA in float64; also return its singular values relative to the largest."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # ratios of a total variance of 0
+        pca = PCA(n_components, random_state=random_state).fit(stacked)
+    sizes = pca.singular_values_
+    return pca, sizes / max(sizes[0], np.finfo(np.float64).tiny)

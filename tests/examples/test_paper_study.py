@@ -1,0 +1,153 @@
+"""The study of the defaults: what it runs, and what its page says."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import docutils.core
+import numpy as np
+import pandas as pd
+import pytest
+
+import sknnens.fusion._neighborhood
+from sknnens import EnsembleRepresentationLearner
+
+PAPER = Path(__file__).resolve().parents[2] / "examples" / "paper"
+
+
+@pytest.fixture
+def study(monkeypatch):
+    monkeypatch.syspath_prepend(PAPER)
+    names = {path.stem for path in PAPER.glob("*.py")}
+    before = {name: sys.modules.pop(name) for name in names & set(sys.modules)}
+    yield importlib.import_module("study")
+    for name in names & set(sys.modules):
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+def make_results(study, accuracy, ensembles):
+    """Rows of every rival and of the learner: `accuracy` gives a number to (method, ensemble)."""
+    methods = [m.name for m in (*study.RIVALS, study.LEARNER, study.LEARNER_DEFAULT)]
+    rows = [
+        {
+            "ensemble": e,
+            "method": m,
+            "protocol": p,
+            "split": s,
+            "point": np.nan,
+            "value": accuracy(m, e) + 0.1 * s,
+            "n_train": 100,
+            "n_test": 20,
+            "disjoint": False,
+        }
+        for e in ensembles
+        for m in [*methods, "single: a", "single: b"]
+        for p in study.PROTOCOLS
+        for s in range(2)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_constants_are_changed_in_fit_alone(study, views):
+    sizes = {f"view{i}": v.shape[1] for i, v in enumerate(views)}
+    X = np.hstack(views)
+    params = {"max_iter": 1, "random_state": 0}
+    before = sknnens.fusion._neighborhood.NEIGHBOR_SHARE
+    plain, other = (
+        study.LearnerWith(sizes, constants=constants, params={"max_iter": 1}).fit(X).transform(X)
+        for constants in ({}, {"NEIGHBOR_SHARE": 0.0, "RANK_POWER": 1.0})
+    )
+    assert before == sknnens.fusion._neighborhood.NEIGHBOR_SHARE
+    expected = EnsembleRepresentationLearner(sizes, **params).fit_transform(X)
+    np.testing.assert_array_equal(plain, expected)
+    assert np.abs(other - expected).max() > 1e-3
+
+
+def test_every_trial_is_a_change(study):
+    trials = [m for methods in study.TRIALS.values() for m in methods]
+    names = [m.name for m in (study.START, *trials)]
+    assert len(set(names)) == len(names)
+    for method in trials:
+        constants = method.params["constants"]
+        changed = method.params["params"] != study.START_ALONE
+        for name, value in constants.items():
+            here = getattr(sknnens.fusion._neighborhood, name, None)
+            assert (here or getattr(sknnens.fusion._weights, name)) != value
+            changed = True
+        assert changed
+
+
+def test_cells(study):
+    cells = study.wanted_cells(2, ["mail", "fortunes"])
+    by_ensemble = {
+        e: {c.method.name for c in cells if c.ensemble == e} for e in ("mail", "fortunes")
+    }
+    assert set(by_ensemble["mail"]) == {study.START.name, study.LARGER_STEP.name} | {
+        m.name for methods in study.TRIALS.values() for m in methods
+    }
+    narrow = {"learner, default settings, width 32", "learner, default settings, width 64"}
+    narrow |= {f"PCA, whitening {e}, width 64" for e in ("0", "0.5", "1")} | {"GCCA, width 64"}
+    assert by_ensemble["fortunes"] == narrow  # the others are in the results already
+    assert {c.split for c in cells} == {0, 1}
+
+
+def test_margins_by_hand(study):
+    """One rival is the best on each of two ensembles, a third on average."""
+    planted = {
+        ("z-scored", "x"): 60.0,
+        ("GCCA", "y"): 61.0,
+        ("autoencoder", "x"): 58.0,
+        ("autoencoder", "y"): 58.0,
+        (study.LEARNER_DEFAULT.name, "x"): 61.0,
+        (study.LEARNER_DEFAULT.name, "y"): 59.0,
+        ("single: b", "y"): 59.5,
+    }
+    results = make_results(study, lambda m, e: planted.get((m, e), 50.0), "xy")
+    table = study.rivals_and_learners(results, "xy")
+    assert study.best_rival(table, "knn-5") == "autoencoder"
+    assert table.loc[study.ORACLE, "knn-5"] == pytest.approx(60.55)
+    first = study.margins(results, "xy")[0]
+    assert first.startswith("k = 5: +2.0 points over the best rival (autoencoder), -0.5 over")
+    least = study.least_gains(results, "xy").set_index("ensemble")["k = 5"]
+    assert least["x"].startswith("+11.0")  # over the concatenation and both models
+    assert least["y"].startswith("-0.5")  # over the better of the two models
+
+
+def test_regret_by_hand(study):
+    planted = {("GCCA", "x"): 53.0, ("z-scored", "y"): 51.0}
+    results = make_results(study, lambda m, e: planted.get((m, e), 50.0), "xy")
+    groups = {
+        "two": ("xy", study.CONCATENATION.name, ["GCCA", "z-scored"]),
+        "one": ("xy", "GCCA", ["z-scored"]),
+    }
+    table = study.regrets(results, groups)["knn-5"]
+    assert table["two"] == pytest.approx((3 + 1) / 2)
+    assert table["one"] == pytest.approx((0 + 1) / 2)
+
+
+@pytest.mark.slow
+def test_the_page_is_sound(study, tmp_path):
+    """docutils has nothing to say, and what was not run is no number."""
+    results = make_results(study, lambda m, e: 50.0, [*study.TEST, *study.DEVELOPMENT])
+    tried = [
+        {"ensemble": c.ensemble, "method": c.method.name, "protocol": p, "split": c.split}
+        for c in study.wanted_cells(2, [*study.TEST, *study.DEVELOPMENT])
+        for p in study.PROTOCOLS
+    ]
+    sizes = {"value": 51.0, "point": np.nan, "n_train": 100, "n_test": 20, "disjoint": False}
+    page = study.page(results, pd.DataFrame(tried).assign(**sizes))
+    messages = tmp_path / "messages"
+    with messages.open("w") as stream:
+        docutils.core.publish_doctree(
+            page, settings_overrides={"report_level": 1, "warning_stream": stream}
+        )
+    assert messages.read_text() == ""
+    assert '"start, without neighbors","+1.0"' in page
+    assert "nan" not in page
+
+
+@pytest.mark.slow
+def test_the_page_in_the_documentation_is_that_of_the_results(study):
+    written = (study.DOCS / "defaults.rst").read_text()
+    assert written == study.page(study.read_results(), study.read_results(study.TRIED))
