@@ -21,14 +21,15 @@ def values(
 
     Of a protocol that gives a curve, `point` says which of its points.
     """
-    rows = np.flatnonzero(results["ensemble"].to_numpy() == ensemble)
-    for column, wanted in (("method", method), ("protocol", protocol)):
-        rows = rows[results[column].to_numpy()[rows] == wanted]
-    points = results["point"].to_numpy(float)[rows]
-    rows = rows[np.isnan(points) if point is None else points == point]
-    rows = rows[~np.isnan(results["value"].to_numpy(float)[rows])]
-    _, last = np.unique(results["split"].to_numpy()[rows][::-1], return_index=True)
-    return results.iloc[rows[::-1][last]].set_index("split")
+    wanted = {"ensemble": ensemble, "method": method, "protocol": protocol}
+    found = np.logical_and.reduce([results[key] == value for key, value in wanted.items()])
+    points, numbers = (results[key].to_numpy(float) for key in ("point", "value"))
+    found &= (np.isnan(points) if point is None else points == point) & ~np.isnan(numbers)
+    rows = np.flatnonzero(found)[::-1]
+    splits, last = np.unique(results["split"].to_numpy()[rows], return_index=True)
+    columns = ("value", "n_train", "n_test", "disjoint")
+    taken = {column: results[column].to_numpy()[rows[last]] for column in columns}
+    return pd.DataFrame(taken, index=splits)
 
 
 def _mean_and_half(numbers: NDArray[np.float64], rows: pd.DataFrame) -> tuple[float, float]:
