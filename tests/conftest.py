@@ -7,6 +7,8 @@ from pathlib import Path
 
 # without it scikit-learn skips one of its checks; scipy reads it when it is imported
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+# threads that spin as they wait take ten times as long on a busy machine
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import pytest
@@ -51,3 +53,23 @@ def benchmarks():
         yield importlib.import_module
         for name in names:
             sys.modules.pop(name, None)
+
+
+def drop(views, share, seed=0):
+    """Make a share of the entries NaN; every row keeps a view."""
+    rng = np.random.RandomState(seed)
+    missing = rng.rand(len(views[0]), len(views)) < share
+    missing[np.arange(len(missing)), rng.randint(len(views), size=len(missing))] = False
+    return [
+        np.where(m[:, None], np.nan, v).astype(v.dtype)
+        for m, v in zip(missing.T, views, strict=True)
+    ]
+
+
+@pytest.fixture
+def two_strong_one_weak():
+    """Two views of one latent vector, and one that is nearly all noise of its own."""
+    rng = np.random.RandomState(0)
+    latent = rng.randn(400, 6)
+    strong = [latent @ rng.randn(6, 12) + 0.3 * rng.randn(400, 12) for _ in range(2)]
+    return [*strong, 0.5 * latent @ rng.randn(6, 12) + 3 * rng.randn(400, 12)]

@@ -306,7 +306,8 @@ def page(results: pd.DataFrame, tried: pd.DataFrame) -> str:
             networks of fashion-simclr-large and fashion-varied-large are those of the development
             set on other rows, the other two Fashion-MNIST ensembles show the same images to other
             networks, and wordnet is wordnet-weak without its weak view. Rivals had been measured
-            on the test ensembles before, but for fortunes."""
+            on the test ensembles before, but for fortunes. The learner's figures with default
+            settings were measured with an earlier solver of ``transform``, and not since."""
         ),
         heading("On the test ensembles", "-"),
         as_csv(rivals_and_learners(results, test)),

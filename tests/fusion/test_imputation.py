@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import make_views
+from conftest import drop, make_views
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.covariance import ledoit_wolf_shrinkage
@@ -27,17 +27,6 @@ LINEAR = [
     GCCA(n_components=6),
     NeighborhoodProjection(n_components=6, view_weights=None, random_state=0),
 ]
-
-
-def drop(views, share, seed=0):
-    """Make a share of the entries NaN; every row keeps a view."""
-    rng = np.random.RandomState(seed)
-    missing = rng.rand(len(views[0]), len(views)) < share
-    missing[np.arange(len(missing)), rng.randint(len(views), size=len(missing))] = False
-    return [
-        np.where(m[:, None], np.nan, v).astype(v.dtype)
-        for m, v in zip(missing.T, views, strict=True)
-    ]
 
 
 def linear_views(n_samples=400, sizes=(9, 9, 9), dtype=np.float64):

@@ -28,15 +28,6 @@ def centered(n, d, seed):
     return x - x.mean(axis=0)
 
 
-@pytest.fixture
-def two_strong_one_weak():
-    """Two views of one latent vector, and one that is nearly all noise of its own."""
-    rng = np.random.RandomState(0)
-    latent = rng.randn(400, 6)
-    strong = [latent @ rng.randn(6, 12) + 0.3 * rng.randn(400, 12) for _ in range(2)]
-    return [*strong, 0.5 * latent @ rng.randn(6, 12) + 3 * rng.randn(400, 12)]
-
-
 def test_a_weak_view_weighs_least(two_strong_one_weak):
     weights = weigh(two_strong_one_weak)
     assert weights.max() == 1
