@@ -87,8 +87,9 @@ class RowNewton:
     """Quasi-Newton steps of rows, with one curvature for all of them and a length per row.
 
     A row whose curvature along its last step was larger than the shared one takes a shorter step,
-    in proportion. Nothing is decided, so rounding moves no row by more than rounding. With
-    `non_negative` the steps are projected (Bertsekas, 1982): negative entries are set to 0.
+    in proportion, so that rounding moves no row by more than rounding. With `non_negative` the
+    steps are projected (Bertsekas, 1982): negative entries are set to 0. That is a decision, after
+    which the expected curvature may be near 0 and a row may stand still for a step.
     """
 
     def __init__(self, inverse_curvature: torch.Tensor, non_negative: bool):
