@@ -82,6 +82,7 @@ def test_a_callback_stops(views):
     assert_equal(fitted.coefs_, learner(max_iter=2).fit(views).coefs_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_in_a_search(n_jobs):
     X, sizes = stack_views(make_views())

@@ -91,6 +91,7 @@ def two_threads():
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["newton", "adam"])
 def test_transform_from_eight_threads(solver):
     learner = small(transform_solver=solver, transform_max_iter=6).fit(X)
@@ -118,6 +119,7 @@ def in_joblib(work):
     return Parallel(n_jobs=2, backend="threading")(delayed(work)() for _ in range(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_threads", [in_futures, in_joblib])
 def test_fit_in_two_threads_at_once(in_threads):
     """Several times, as a race is not lost each time."""

@@ -15,6 +15,7 @@ from sknnens.datasets import MODEL_NAMES, load_fashion_mnist_features
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODEL_NAMES)
 @pytest.mark.parametrize("path", [None, FEATURES], ids=["sample", "file"])
 def test_each_model(name, path):

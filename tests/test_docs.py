@@ -131,6 +131,7 @@ def test_versions_agree():
     assert f"\nversion: {sknnens.__version__}\n" in citation
 
 
+@pytest.mark.slow
 def test_the_readme_s_examples_run(tmp_path, monkeypatch):
     blocks = (ROOT / "README.md").read_text().split("```python\n")[1:]
     code = "".join(block.split("```")[0] for block in blocks)

@@ -11,6 +11,8 @@ import pytest
 import scipy.stats
 from matplotlib.figure import Figure as Canvas
 
+pytestmark = pytest.mark.slow
+
 PAPER = Path(__file__).resolve().parents[2] / "examples" / "paper"
 NUMBERS = [str(number) for number in range(2, 16)]
 COMPARISONS = ["2", "3", "4", "5", "6", "7", "8", "9", "14"]

@@ -15,6 +15,8 @@ from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 
+pytestmark = pytest.mark.slow
+
 PAPER = Path(__file__).resolve().parents[2] / "examples" / "paper"
 
 
@@ -88,7 +90,6 @@ def quick(paper, monkeypatch):
     monkeypatch.setattr(paper.methods.Method, "build", build_quick)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make_views", "best", "beaten"),
     [
@@ -258,7 +259,6 @@ def test_interval(paper):
     assert np.isnan(paper.harness.interval([1.0], 80, 20, disjoint=True))
 
 
-@pytest.mark.slow
 def test_command_line(paper, monkeypatch, tmp_path, capsys):
     quick(paper, monkeypatch)
     plant(paper, monkeypatch, strong_and_noise)
@@ -378,7 +378,6 @@ def test_means_count_data_sets_and_not_ensembles(paper, monkeypatch):
     }
 
 
-@pytest.mark.slow
 def test_the_whole_page_is_sound(paper, monkeypatch, tmp_path):
     """All figures and two ensembles of unlike widths; docutils has nothing to say."""
     report = paper.report
@@ -434,7 +433,6 @@ def test_the_whole_page_is_sound(paper, monkeypatch, tmp_path):
     assert "MLPs of" not in " ".join(page.split("The paper's figures")[0])
 
 
-@pytest.mark.slow
 def test_the_page_in_the_documentation_is_that_of_the_results(paper):
     written = (paper.report.DOCS / "results.rst").read_text()
     assert written == paper.report.page(paper.harness.read_results())

@@ -16,6 +16,8 @@ from test_newton import exact
 from sknnens import EnsembleRepresentationLearner
 from sknnens._engine._loss import normalize_rows
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 N_TRAIN = 120
 WIDTH = 8

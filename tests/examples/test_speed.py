@@ -13,6 +13,8 @@ from test_solvers import made_up
 
 from sknnens import EnsembleRepresentationLearner
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("matplotlib")
 pytest.importorskip("pandas")
 

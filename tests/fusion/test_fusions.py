@@ -247,6 +247,7 @@ def test_row_does_not_depend_on_its_company(model, dtype):
     check_that_rows_are_independent(model(sizes, **seeded(model)).fit(X), X, (0, 100, 299))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ALL)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_row_with_gaps_does_not_depend_on_its_company(model, dtype):

@@ -31,6 +31,7 @@ def run_python(code):
     return result.stdout
 
 
+@pytest.mark.slow
 def test_torch_is_not_imported():
     """Nor are matplotlib and pandas, unless scikit-learn itself imports them."""
     code = """
@@ -47,6 +48,7 @@ print({"matplotlib", "pandas", "torch"} & (set(sys.modules) - before))
     assert run_python(code) == "set()\n"
 
 
+@pytest.mark.slow
 def test_a_comparison_of_fusions_does_not_import_torch():
     code = """
 import sys

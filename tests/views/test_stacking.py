@@ -173,6 +173,7 @@ def test_missing_rows_stay_missing():
     assert np.isnan(stack_views(views)[0][4]).tolist() == [False, False, True, True, True]
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_written_whole(tmp_path):
     """A full disk, or any other end, leaves no file under the name."""
     code = textwrap.dedent("""
@@ -192,6 +193,7 @@ def test_a_file_that_cannot_be_written_whole(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_no_file_under_the_name(tmp_path):
     code = textwrap.dedent("""
         import os, signal, sys
