@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 
 from sknnens import _engine as engine
 from sknnens._compat import CallbackSupportMixin, Interval, Options, StrOptions, fit_context
-from sknnens._files import PortableMixin, check_not_read, new_matrix, release_pages
+from sknnens._files import check_not_read, new_matrix, release_pages
 from sknnens._views import FitInput, MultiviewTransformer, Views, row_norms, row_slices, unit_rows
 from sknnens.callbacks import FitTasks, ProgressBar, ResumableFit
 from sknnens.fusion import Fusion, make_fusion
@@ -32,7 +32,7 @@ TRAINING = (
 )
 
 
-class EnsembleRepresentationLearner(PortableMixin, CallbackSupportMixin, MultiviewTransformer):
+class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
     """Learn a joint nearest-neighbor representation from embeddings of several frozen models.
 
     Each sample gets a vector from which the features of every model can be recovered, by one

@@ -11,6 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknnens._compat import validate_parameter_constraints
+from sknnens._files import PortableMixin
 from sknnens._views._arrays import Source, join_types, parse
 from sknnens._views._checks import (
     check_informative,
@@ -138,7 +139,9 @@ def read_views(
     return data.views, data.attributes["view_names_"].tolist()
 
 
-class MultiviewTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class MultiviewTransformer(
+    PortableMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Base class of the transformers of several models' features, in any of the input forms.
 
     A subclass has the parameters `views` and `missing_views`, and may have `view_weights`. A

@@ -361,3 +361,14 @@ def test_one_grid_search_over_the_learner_and_its_baselines():
     assert len(search.cv_results_["params"]) == 11
     assert search.best_score_ > 0.6
     assert clone(search.best_estimator_).fit(X, y).score(X, y) > 0.6
+
+
+@pytest.mark.parametrize("model", ALL)
+@pytest.mark.parametrize("missing_views", ["error", "impute"])
+def test_a_file_gives_the_same_rows(model, missing_views, tmp_path):
+    views = make_views(40, (6, 6, 6))
+    fitted = model(missing_views=missing_views).fit(views)
+    fitted.save(tmp_path / "fusion")
+    loaded = model.load(tmp_path / "fusion")
+    np.testing.assert_array_equal(loaded.transform(views), fitted.transform(views))
+    assert loaded.get_params() == fitted.get_params()
