@@ -251,7 +251,7 @@ def test_the_learner_weighs_its_views(two_strong_one_weak):
     X, sizes = stack_views(two_strong_one_weak)
     params = {"views": sizes, "max_iter": 2, "random_state": 0}
     auto = EnsembleRepresentationLearner(view_weights="auto", **params).fit(X)
-    assert auto.view_weights_[2] < 0.5
+    assert auto.view_weights_[2] < 0.6
     given = EnsembleRepresentationLearner(view_weights=auto.view_weights_, **params).fit(X)
     assert_array_equal(auto.transform(X), given.transform(X))
     other = EnsembleRepresentationLearner(view_weights="auto", **params | {"random_state": 1})

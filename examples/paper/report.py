@@ -286,7 +286,7 @@ def introduction(results: pd.DataFrame) -> list[str]:
             label, and rivals are at the package's defaults. *Learner* is set as in the paper; where
             the views differ in width, which the paper's start does not allow, it starts at their
             principal components. *Learner, default settings* is the package's own, whose choices
-            were made on five of these ensembles (``examples/paper/study.py`` says which). The two
+            were first made on five of these ensembles. The two
             settings of the learner with the whitened start were chosen on the shipped rows of
             Fashion-MNIST. The two ensembles of these rows are not counted in means and tallies, and
             the large ensembles leave them out. Where a width is not named, it
@@ -295,7 +295,8 @@ def introduction(results: pd.DataFrame) -> list[str]:
             and batches are the paper's, so on few rows it takes few steps: each ensemble says how
             many. The best single model is picked on the test rows, which flatters it. The figures
             of the learner with default settings, of its narrower widths and of *rows at 3e-3* were
-            measured with an earlier solver of ``transform``, and not since."""
+            measured with an earlier start and an earlier solver of ``transform``, and not since;
+            :doc:`defaults` has today's."""
         ),
         paragraph(
             """**What to know of the data.** The small networks were trained on the training images

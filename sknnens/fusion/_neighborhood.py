@@ -14,25 +14,26 @@ from sknnens._compat import Interval
 from sknnens._neighbors import nearest
 from sknnens._views import FitInput
 from sknnens.fusion._base import Fusion
-from sknnens.fusion._pca import SMALLEST_WHITENED, LinearProjection, choose_width, fit_pca
+from sknnens.fusion._pca import LinearProjection, choose_width, find_axes
 from sknnens.fusion._weights import exp_entropy, find_directed
 
 FIT_ROWS = 10_000  # the search for neighbors is quadratic in them
 # Each was chosen on the development ensembles of the study.
-EFFECTIVE_RANK = 64  # to which components are whitened
+EFFECTIVE_RANK = 100  # to which components are whitened
 MOST_WHITENED = 0.5  # the largest exponent
-N_NEIGHBORS = 10
-NEIGHBOR_SHARE = 1.0  # variance of the discriminant map, relative to the whitened one
+N_NEIGHBORS = 20
+NEIGHBOR_SHARE = 0.1  # variance of the discriminant map, relative to the whitened one
 NEIGHBOR_RIDGE = 0.3  # relative to the mean eigenvalue of the covariance of differences
 
 
 class NeighborhoodProjection(LinearProjection):
     """Sum of two kernels: partially whitened PCA and discriminant analysis of neighborhoods.
 
-    Both are linear maps of the L2-normalized features side by side, with the same variance. The
-    first whitens the principal components as far as the effective rank allows. The second is a
-    linear discriminant analysis that takes the neighborhood of each sample, under the first map,
-    for its class. No labels are needed.
+    Both are linear maps of the L2-normalized features side by side. The first whitens the
+    principal components as far as the effective rank allows, and decides between near neighbors.
+    The second, of a tenth of the variance, is a linear discriminant analysis that takes the
+    neighborhood of each sample, under the first map, for its class; it decides between distant
+    ones. No labels are needed.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class NeighborhoodProjection(LinearProjection):
     normalize : bool, default=True
         Whether to scale the rows to unit L2 norm.
     random_state : int, RandomState instance or None, default=None
-        For the randomized solver that scikit-learn's PCA uses for large matrices.
+        For the randomized solver that more than 4,096 columns get.
 
     Attributes
     ----------
@@ -132,26 +133,28 @@ class NeighborhoodProjection(LinearProjection):
 
 
 def fit_neighborhoods(
-    stacked: NDArray[Any], n_components: int, width: int, random_state: Any
+    stacked: NDArray[np.float64], n_components: int, width: int, random_state: Any
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Fit the sum of the kernels of the whitened and of the discriminant map.
 
-    `stacked` are the weighted, normalized views side by side, in float64. The maps are fitted in
-    `width` principal components, or in `n_components` if they are more. The result is the mean of
-    each column, the map of the centered columns, of shape (n_components, n_features), whose rows
-    beyond the rank of `stacked` are zero, and the whitening exponent.
+    `stacked` are the weighted, normalized views side by side, which are overwritten. The maps are
+    fitted in `width` principal components, or in `n_components` if they are more. The result is
+    the mean of each column, the map of the centered columns, of shape (n_components, n_features),
+    whose rows beyond the rank of `stacked` are zero, and the whitening exponent.
     """
-    pca, size = fit_pca(stacked, max(width, n_components), random_state)
+    mean = stacked.mean(axis=0)
     components = np.zeros((n_components, stacked.shape[1]))
-    kept = size > SMALLEST_WHITENED
-    if not kept.any():
-        return pca.mean_, components, 0.0
-    axes, size, variances = pca.components_[kept], size[kept], pca.explained_variance_[kept]
+    stacked -= mean
+    axes, variances = find_axes(stacked, max(width, n_components), random_state)
+    if not len(axes):
+        return mean, components, 0.0
+    size = np.sqrt(variances / variances[0])
     exponent = choose_exponent(size)
     whitened = size**-exponent
-    rows = (stacked - pca.mean_) @ axes.T
-    discriminant = discriminate_neighbors(rows, variances, _find_neighbors(rows * whitened))
-    # the sum of both maps' products with themselves, each of total variance 1
+    rows = stacked @ axes.T
+    near = _find_neighbors((rows * whitened).astype(np.float32))  # only their order counts
+    discriminant = discriminate_neighbors(rows, variances, near)
+    # the sum of both maps' products with themselves, the first of total variance 1
     metric = np.diag(whitened**2) / (whitened**2 @ variances)
     spread = (discriminant**2).sum(axis=1) @ variances
     if spread > 0:
@@ -162,11 +165,11 @@ def fit_neighborhoods(
     values, vectors = values[: -n_components - 1 : -1], vectors[:, : -n_components - 1 : -1]
     scale = np.where(values > 0, values, np.inf) ** -0.5
     components[: len(values)] = (metric @ (deviations[:, None] * vectors * scale)).T @ axes
-    return pca.mean_, components, exponent
+    return mean, components, exponent
 
 
 def choose_exponent(sizes: NDArray[Any]) -> float:
-    """Exponent that whitens to an effective rank of 64, at most 0.5 and at least 0.
+    """Exponent that whitens to an effective rank of 100, at most 0.5 and at least 0.
 
     `sizes`, of shape (n_components,), are the singular values, all positive.
     """

@@ -5,8 +5,10 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
+from sklearn.utils.extmath import randomized_svd
 
 from sknnens._compat import Interval
 from sknnens._views import FitInput, Views
@@ -14,6 +16,8 @@ from sknnens.fusion._base import Fusion, multiply_rows
 from sknnens.fusion._stacking import StackedFusion
 from sknnens.fusion._weights import find_directed
 
+LARGE_SCATTER = 4096  # columns of a scatter matrix from which on its axes are found at random
+SMALLEST_RANDOMIZED = 1e-3  # in float32, see find_axes
 SMALLEST_WHITENED = 1e-5  # singular value, relative to the largest; a smaller one is rounding
 
 
@@ -163,3 +167,31 @@ def fit_pca(
         pca = PCA(n_components, random_state=random_state).fit(stacked)
     sizes = pca.singular_values_
     return pca, sizes / max(sizes[0], np.finfo(np.float64).tiny)
+
+
+def find_axes(
+    centered: NDArray[np.float64], n_components: int, random_state: Any
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Principal axes of centered columns, of shape (n_axes, n_features), and their variances.
+
+    There are at most `n_components`, in order of decreasing variance, none without variance. They
+    come from the scatter matrix, which is several times as fast as a PCA of the rows. Singular
+    values that are rounding there are left out: below 1e-5 of the largest, or 1e-3 where few axes
+    of a large matrix are found by the randomized solver.
+    """
+    tall = centered.shape[0] >= centered.shape[1]
+    scatter = centered.T @ centered if tall else centered @ centered.T
+    whole = len(scatter)
+    n_found, smallest = min(n_components, whole), SMALLEST_WHITENED
+    if whole > LARGE_SCATTER and 2 * n_found <= whole:
+        smallest = SMALLEST_RANDOMIZED
+        vectors, values, _ = randomized_svd(
+            scatter.astype(np.float32), n_found, n_iter=1, random_state=random_state
+        )
+    else:
+        values, vectors = scipy.linalg.eigh(scatter, subset_by_index=(whole - n_found, whole - 1))
+        values, vectors = values[::-1], vectors[:, ::-1]
+    kept = values > smallest**2 * max(values[0], np.finfo(np.float32).tiny)
+    values, vectors = values[kept].astype(np.float64), vectors[:, kept].astype(np.float64)
+    axes = vectors.T if tall else (vectors / np.sqrt(values)).T @ centered
+    return axes, values / max(len(centered) - 1, 1)

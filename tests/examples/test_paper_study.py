@@ -28,7 +28,7 @@ def study(monkeypatch):
 
 def make_results(study, accuracy, ensembles):
     """Rows of every rival and of the learner: `accuracy` gives a number to (method, ensemble)."""
-    methods = [m.name for m in (*study.RIVALS, study.LEARNER, study.LEARNER_DEFAULT)]
+    methods = [m.name for m in (*study.COMPARED, study.FUSION, study.LEARNER_DEFAULT)]
     rows = [
         {
             "ensemble": e,
@@ -79,17 +79,17 @@ def test_every_trial_is_a_change(study):
 
 
 def test_cells(study):
-    cells = study.wanted_cells(2, ["mail", "fortunes"])
-    by_ensemble = {
-        e: {c.method.name for c in cells if c.ensemble == e} for e in ("mail", "fortunes")
-    }
-    assert set(by_ensemble["mail"]) == {study.START.name, study.LARGER_STEP.name} | {
-        m.name for methods in study.TRIALS.values() for m in methods
-    }
-    narrow = {"learner, default settings, width 32", "learner, default settings, width 64"}
-    narrow |= {f"PCA, whitening {e}, width 64" for e in ("0", "0.5", "1")} | {"GCCA, width 64"}
-    assert by_ensemble["fortunes"] == narrow  # the others are in the results already
+    cells = study.wanted_cells(2, ["digits-sklearn", "fashion-varied:rotnet+autoencoder"])
+    names = {e: {c.method.name for c in cells if c.ensemble == e} for e in study.DEVELOPMENT}
+    trials = {study.START.name} | {m.name for found in study.TRIALS.values() for m in found}
+    shared = {study.FUSION.name, study.LEARNER_DEFAULT.name, "concatenation", "GCCA", *trials}
+    singles = {f"single: {v}" for v in ("pixels", "frequencies", "gradients", "convolutions")}
+    assert names["digits-sklearn"] > shared | singles
+    assert names["fashion-varied:rotnet+autoencoder"] > shared | {"single: rotnet", "average"}
+    assert not {m.name for m in study.LEARNERS[:2]} & names["digits-sklearn"]
+    assert "autoencoder" not in names["digits-sklearn"]
     assert {c.split for c in cells} == {0, 1}
+    assert not set(study.TEST) & set(study.DEVELOPMENT)
 
 
 def test_margins_by_hand(study):
@@ -97,18 +97,18 @@ def test_margins_by_hand(study):
     planted = {
         ("z-scored", "x"): 60.0,
         ("GCCA", "y"): 61.0,
-        ("autoencoder", "x"): 58.0,
-        ("autoencoder", "y"): 58.0,
+        ("centered", "x"): 58.0,
+        ("centered", "y"): 58.0,
         (study.LEARNER_DEFAULT.name, "x"): 61.0,
         (study.LEARNER_DEFAULT.name, "y"): 59.0,
         ("single: b", "y"): 59.5,
     }
     results = make_results(study, lambda m, e: planted.get((m, e), 50.0), "xy")
     table = study.rivals_and_learners(results, "xy")
-    assert study.best_rival(table, "knn-5") == "autoencoder"
+    assert study.best_rival(table, "knn-5") == "centered"
     assert table.loc[study.ORACLE, "knn-5"] == pytest.approx(60.55)
     first = study.margins(results, "xy")[0]
-    assert first.startswith("k = 5: +2.0 points over the best rival (autoencoder), -0.5 over")
+    assert first.startswith("k = 5: +2.0 points over the best rival (centered), -0.5 over")
     least = study.least_gains(results, "xy").set_index("ensemble")["k = 5"]
     assert least["x"].startswith("+11.0")  # over the concatenation and both models
     assert least["y"].startswith("-0.5")  # over the better of the two models
@@ -126,17 +126,36 @@ def test_regret_by_hand(study):
     assert table["one"] == pytest.approx((0 + 1) / 2)
 
 
+def test_worst_cells(study):
+    planted = {("concatenation", "x"): 53.0, (study.LEARNER_DEFAULT.name, "y"): 49.0}
+    results = make_results(study, lambda m, e: planted.get((m, e), 50.0), "xyz")
+    worst = study.worst_cells(results, "xyz", 8)
+    assert worst["ensemble"].tolist() == ["x"] * 6 + ["y"] * 2
+    assert worst["learner"].str.startswith("-3.0").sum() == 6
+    assert worst["fusion"].str.startswith("+0.0").sum() == 2
+
+
 @pytest.mark.slow
 def test_the_page_is_sound(study, tmp_path):
     """docutils has nothing to say, and what was not run is no number."""
-    results = make_results(study, lambda m, e: 50.0, [*study.TEST, *study.DEVELOPMENT])
+    ensembles = [*study.TEST, *study.DEVELOPMENT]
+    results = make_results(study, lambda m, e: 50.0, ensembles)
     tried = [
-        {"ensemble": c.ensemble, "method": c.method.name, "protocol": p, "split": c.split}
-        for c in study.wanted_cells(2, [*study.TEST, *study.DEVELOPMENT])
+        {"ensemble": e, "method": m.name, "protocol": p, "split": s}
+        for e in study.DEVELOPMENT
+        for m in (study.START, *(m for found in study.TRIALS.values() for m in found))
+        for p in study.PROTOCOLS
+        for s in range(2)
+    ]
+    tried += [
+        {"ensemble": e, "method": m.name, "protocol": p, "split": 0}
+        for e in study.WHOLE
+        for w in study.NARROW
+        for m in (*study.NARROW_RIVALS[w], study.NARROW_DEFAULTS[w])
         for p in study.PROTOCOLS
     ]
     sizes = {"value": 51.0, "point": np.nan, "n_train": 100, "n_test": 20, "disjoint": False}
-    page = study.page(results, pd.DataFrame(tried).assign(**sizes))
+    page = study.page(pd.concat([results, pd.DataFrame(tried).assign(**sizes)]))
     messages = tmp_path / "messages"
     with messages.open("w") as stream:
         docutils.core.publish_doctree(
@@ -144,10 +163,11 @@ def test_the_page_is_sound(study, tmp_path):
         )
     assert messages.read_text() == ""
     assert '"start, without neighbors","+1.0"' in page
-    assert "nan" not in page
+    assert "+nan" not in page
+    assert '"nan"' not in page
 
 
 @pytest.mark.slow
 def test_the_page_in_the_documentation_is_that_of_the_results(study):
     written = (study.DOCS / "defaults.rst").read_text()
-    assert written == study.page(study.read_results(), study.read_results(study.TRIED))
+    assert written == study.page(study.read_results(study.STUDY))

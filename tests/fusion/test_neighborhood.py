@@ -11,12 +11,14 @@ from sknnens.fusion import ConcatenationPCA, NeighborhoodProjection
 from sknnens.fusion import _neighborhood as neighborhood
 from sknnens.fusion._neighborhood import (
     EFFECTIVE_RANK,
+    N_NEIGHBORS,
     NEIGHBOR_RIDGE,
     NEIGHBOR_SHARE,
     choose_exponent,
     discriminate_neighbors,
     fit_neighborhoods,
 )
+from sknnens.fusion._pca import find_axes
 from sknnens.fusion._weights import exp_entropy
 
 
@@ -75,7 +77,7 @@ def test_kernel_is_the_sum_of_two():
     pca = PCA(6).fit(stacked)
     rows, sizes = pca.transform(stacked), pca.singular_values_
     white = rows * (sizes / sizes[0]) ** -model.whiten_exponent_
-    near = NearestNeighbors(n_neighbors=10).fit(normalize(white)).kneighbors_graph()
+    near = NearestNeighbors(n_neighbors=N_NEIGHBORS).fit(normalize(white)).kneighbors_graph()
     other = rows @ discriminate_neighbors(rows, pca.explained_variance_, near)
     both = [
         np.sqrt(share * (len(x) - 1) / (x**2).sum()) * x
@@ -98,17 +100,17 @@ def test_clusters_are_found():
 
     found = score(NeighborhoodProjection())
     assert found > score(ConcatenationPCA(whiten_exponent=0)) + 0.03
-    assert found > score(ConcatenationPCA()) + 0.03
+    assert found > score(ConcatenationPCA()) + 0.02
 
 
-@pytest.mark.parametrize("rank", [4, 70, 5000])
+@pytest.mark.parametrize("rank", [4, 110, 5000])
 def test_exponent(rank):
     sizes = np.linspace(1, 0.001, 5000) ** 3 if rank == 5000 else np.geomspace(1, 0.3, rank)
     exponent = choose_exponent(sizes)
     found = exp_entropy(sizes ** (2 * (1 - exponent)))
     if rank == 4:
         assert exponent == 0.5
-    elif rank == 70:
+    elif rank == 110:
         assert 0 < exponent < 0.5
         assert found == pytest.approx(EFFECTIVE_RANK)
     else:
@@ -146,3 +148,19 @@ def test_fit_looks_at_some_of_many_samples(monkeypatch):
     data = expected._read_to_fit([v[sample] for v in views])
     np.testing.assert_array_equal(expected._fit_read(data).components_, fitted.components_)
     assert NeighborhoodProjection(n_components=18).fit(views).components_.shape == (18, 18)
+
+
+@pytest.mark.parametrize("shape", [(80, 30), (30, 80)])
+@pytest.mark.parametrize("randomized", [False, True])
+def test_axes_are_those_of_a_pca(monkeypatch, shape, randomized):
+    rng = np.random.RandomState(0)
+    rows = rng.randn(*shape) * np.geomspace(1, 0.001, shape[1])
+    rows -= rows.mean(axis=0)
+    monkeypatch.setattr("sknnens.fusion._pca.LARGE_SCATTER", 10 if randomized else 1000)
+    axes, variances = find_axes(rows, 5, 0)
+    pca = PCA(5).fit(rows)
+    tolerance = {"rtol": 1e-3, "atol": 1e-3} if randomized else {"atol": 1e-9}
+    np.testing.assert_allclose(variances, pca.explained_variance_, **tolerance)
+    np.testing.assert_allclose(np.abs(axes @ pca.components_.T), np.eye(5), **tolerance)
+    copies = np.hstack([rows[:, :3], rows[:, :3]])
+    assert len(find_axes(copies - copies.mean(axis=0), 6, 0)[0]) == 3

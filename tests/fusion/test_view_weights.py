@@ -32,7 +32,7 @@ def test_a_weak_view_weighs_least(two_strong_one_weak):
     weights = weigh(two_strong_one_weak)
     assert weights.max() == 1
     assert weights[:2].min() > 0.8
-    assert weights[2] < 0.5
+    assert weights[2] < 0.6  # its noise has a high rank
 
 
 def test_the_order_of_the_views_does_not_matter(two_strong_one_weak):
@@ -57,7 +57,7 @@ def test_weights_are_the_product_of_three(two_strong_one_weak):
     for i, own in enumerate(views):
         others = np.hstack([v for j, v in enumerate(views) if j != i])
         deviation = np.sqrt((own**2).sum(axis=1).mean())
-        weight = np.sqrt(score_prediction(others, own)) * effective_rank(own) ** 0.25 / deviation
+        weight = np.sqrt(score_prediction(others, own)) * effective_rank(own) ** 0.5 / deviation
         expected.append(weight)
     expected = np.array(expected) / max(expected)
     np.testing.assert_allclose(weigh(two_strong_one_weak), expected)
@@ -123,7 +123,7 @@ def test_entropy_leaves_zeros_out():
 def test_every_fusion_weighs_its_views(model, two_strong_one_weak):
     params = {"random_state": 0} if "random_state" in model().get_params() else {}
     auto = model(view_weights="auto", **params).fit(two_strong_one_weak)
-    assert auto.view_weights_[2] < 0.5
+    assert auto.view_weights_[2] < 0.6
     given = model(view_weights=auto.view_weights_, **params).fit(two_strong_one_weak)
     np.testing.assert_array_equal(
         auto.transform(two_strong_one_weak), given.transform(two_strong_one_weak)
