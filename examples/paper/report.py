@@ -296,7 +296,7 @@ def introduction(results: pd.DataFrame) -> list[str]:
             many. The best single model is picked on the test rows, which flatters it. The figures
             of the learner with default settings, of its narrower widths and of *rows at 3e-3* were
             measured with an earlier start and an earlier solver of ``transform``, and not since;
-            :doc:`defaults` has today's."""
+            the page on the defaults has newer ones."""
         ),
         paragraph(
             """**What to know of the data.** The small networks were trained on the training images
