@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812  the field's name for it
 from ensembles import save_features
 from make_efficientnet import SIZE, load_network
 from PIL import Image
+from torch.nn.functional import interpolate
 
 LEFT_OUT = ("Component", "Flags")  # two colored fields are no objects
 
@@ -42,7 +42,7 @@ def encode(network, pictures, batch_size=50):
     x = torch.from_numpy(pictures[..., :3] * opaque + (1 - opaque)).permute(0, 3, 1, 2)
     features = []
     for part in x.split(batch_size):
-        large = F.interpolate(part, (SIZE, SIZE), mode="bilinear", align_corners=False)
+        large = interpolate(part, (SIZE, SIZE), mode="bilinear", align_corners=False)
         features.append(network.extract_features(large * 2 - 1).mean((2, 3)))
     return torch.cat(features).numpy()
 
