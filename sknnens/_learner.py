@@ -157,6 +157,9 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         Name of each view: from `views` or from `X`, else "view0", "view1" and so on.
     view_weights_ : ndarray of shape (n_views,)
         Weight of each view, the largest of them 1.
+    view_shares_ : ndarray of shape (n_views,)
+        Share of the variance of each view that a ridge regression from the others predicts, at
+        most 1. NaN unless `view_weights` is ``"auto"`` and there are several views.
     n_iter_ : int
         Number of epochs that were run.
     loss_ : float
@@ -524,6 +527,7 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         return data.attributes | {
             "init_": init,
             "view_weights_": init.view_weights_,
+            "view_shares_": init.view_shares_,
             "coefs_": data.spread(coefs, []),
             "intercepts_": data.spread(intercepts, []),
             "output_activations_": data.spread(activations, None),

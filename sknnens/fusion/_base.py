@@ -46,6 +46,9 @@ class Fusion(MultiviewTransformer):
         Name of each view.
     view_weights_ : ndarray of shape (n_views,)
         Weight of each view, the largest 1.
+    view_shares_ : ndarray of shape (n_views,)
+        Share of the variance of each view that a ridge regression from the others predicts, at
+        most 1. NaN unless `view_weights` is ``"auto"`` and there are several views.
     n_features_in_ : int
         Number of columns of the stacked matrix.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -98,8 +101,8 @@ class Fusion(MultiviewTransformer):
         """
         data = self._read_to_fit(X, y)
         sample = data.sample(MOST_ROWS) if isinstance(self.view_weights, str) else data
-        weights = resolve_weights(self.view_weights, sample)
-        return self._fit_read(self._choose_rows(data), weights)
+        resolved = resolve_weights(self.view_weights, sample)
+        return self._fit_read(self._choose_rows(data), resolved)
 
     def transform(self, X: Any) -> NDArray[Any]:
         """Transform samples.
@@ -122,13 +125,17 @@ class Fusion(MultiviewTransformer):
         return self._transform_views(self._read_to_transform(X))
 
     @fit_context(prefer_skip_nested_validation=True)
-    def _fit_read(self, data: FitInput, weights: NDArray[np.float64] | None = None) -> Self:
+    def _fit_read(
+        self, data: FitInput, resolved: tuple[NDArray[Any], NDArray[Any]] | None = None
+    ) -> Self:
         """Fit to views that are read; None resolves the weights with the first of these samples."""
-        if weights is None:
-            weights = resolve_weights(self.view_weights, data)
+        weights, shares = resolved or resolve_weights(self.view_weights, data)
         fitted = self._fit_views(data, weights)
-        spread = np.array(data.spread(weights.tolist(), 0.0))
-        self._publish(data.attributes | {"view_weights_": spread} | fitted)
+        about_views = {
+            "view_weights_": np.array(data.spread(weights.tolist(), 0.0)),
+            "view_shares_": np.array(data.spread(shares.tolist(), np.nan)),
+        }
+        self._publish(data.attributes | about_views | fitted)
         return self
 
     def _transform_views(self, views: Views) -> NDArray[Any]:

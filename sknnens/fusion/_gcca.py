@@ -52,7 +52,7 @@ class GCCA(LinearProjection):
         Part of each coordinate that the views' regressions keep, summed over views.
     imputer_ : object or None
         Fitted imputation; None if `missing_views` was ``"error"``.
-    view_sizes_, view_names_, view_weights_, n_features_in_, feature_names_in_
+    view_sizes_, view_names_, view_weights_, view_shares_, n_features_in_, feature_names_in_
         About the input, as in :class:`Fusion`.
 
     Notes

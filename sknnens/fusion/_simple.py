@@ -122,7 +122,7 @@ class Average(Fusion):
 
     Attributes
     ----------
-    view_sizes_, view_names_, view_weights_, n_features_in_, feature_names_in_
+    view_sizes_, view_names_, view_weights_, view_shares_, n_features_in_, feature_names_in_
         About the input, as in :class:`Fusion`.
 
     Examples
@@ -188,7 +188,7 @@ class Concatenation(StackedFusion):
         Divisor of each column with ``scaling="standard"``; 1 for constant columns.
     imputer_ : object or None
         Fitted imputation; None if `missing_views` was ``"error"``.
-    view_sizes_, view_names_, view_weights_, n_features_in_, feature_names_in_
+    view_sizes_, view_names_, view_weights_, view_shares_, n_features_in_, feature_names_in_
         About the input, as in :class:`Fusion`.
 
     Examples

@@ -1,5 +1,6 @@
 """Weights of the views, estimated from their features alone."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,15 +14,21 @@ from sknnens._views import FitInput, Views
 MOST_ROWS = 4096  # more samples hardly change the weights
 LEAST_ROWS = 10  # fewer samples say nothing about a view
 LEAST_WEIGHT = 0.1  # relative to the largest
+LEAST_SHARE = 0.01  # predicted variance below which nothing is known of a view
 RANK_POWER = 0.5  # chosen on the development ensembles of the study
 ROUNDING = 1e-6  # relative deviation of what is constant but for the rounding of float32
 
 
-def resolve_weights(view_weights: Any, data: FitInput) -> NDArray[np.float64]:
-    """Weights of the views of `data`; ``"auto"`` estimates them from its first samples."""
+def resolve_weights(
+    view_weights: Any, data: FitInput
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weights of the views of `data`, and the shares of their variance that the others predict.
+
+    ``"auto"`` estimates both from the first samples; otherwise the shares are NaN.
+    """
     if isinstance(view_weights, str):
         return weigh_views(data.views.take(slice(MOST_ROWS)))
-    return data.view_weights
+    return data.view_weights, np.full(len(data.view_weights), np.nan)
 
 
 def find_directed(views: Views) -> NDArray[np.bool_]:
@@ -29,7 +36,7 @@ def find_directed(views: Views) -> NDArray[np.bool_]:
     return np.stack([norms > 0 for norms in views.norms], axis=1)
 
 
-def weigh_views(views: Views) -> NDArray[np.float64]:
+def weigh_views(views: Views) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weight each view by how well the others predict it, by its rank and by its scale.
 
     The weight is ``sqrt(R2 * rank) / std``. `R2` is the two-fold cross-validated score of
@@ -48,15 +55,32 @@ def weigh_views(views: Views) -> NDArray[np.float64]:
     weights : ndarray of shape (n_views,)
         The largest is 1 and none is below 0.1, which is the weight of a view without variance or
         with fewer than 10 samples.
+    shares : ndarray of shape (n_views,)
+        The `R2` of each view; NaN for a view that is alone.
+
+    Warns
+    -----
+    UserWarning
+        If no view predicts a hundredth of the variance of another.
     """
     present = find_directed(views)
     centered = [_center(x, here) for x, here in zip(views.units(), present.T, strict=True)]
-    weights = np.zeros(len(centered))
-    if len(centered) > 1:
-        for v, here in enumerate(present.T):
-            weights[v] = _weigh_view(v, centered, here)
+    n_views = len(centered)
+    if n_views == 1:
+        return np.ones(1), np.full(1, np.nan)
+    weights, shares = np.transpose(
+        [_weigh_view(v, centered, here) for v, here in enumerate(present.T)]
+    )
+    if len(views) >= LEAST_ROWS and shares.max() < LEAST_SHARE:
+        warnings.warn(
+            f"No view predicts another: at most {shares.max():.1%} of a view's variance. Their "
+            "weights are guesses, and a single view may be better than all. Are the rows of the "
+            "views in the same order?",
+            stacklevel=5,
+        )
     largest = weights.max()
-    return np.maximum(weights / largest, LEAST_WEIGHT) if largest > 0 else np.ones(len(weights))
+    weights = np.maximum(weights / largest, LEAST_WEIGHT) if largest > 0 else np.ones(n_views)
+    return weights, shares
 
 
 def _center(x: NDArray[Any], here: NDArray[np.bool_]) -> NDArray[Any]:
@@ -66,15 +90,18 @@ def _center(x: NDArray[Any], here: NDArray[np.bool_]) -> NDArray[Any]:
     return rows
 
 
-def _weigh_view(v: int, centered: Sequence[NDArray[Any]], here: NDArray[np.bool_]) -> float:
-    """Weight of one view among others, before scaling to the largest."""
+def _weigh_view(
+    v: int, centered: Sequence[NDArray[Any]], here: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """Weight of one view among others, before scaling to the largest, and its predicted share."""
     own = centered[v][here]
     variance = np.square(own, dtype=np.float64).sum(axis=1).mean() if len(own) else 0.0
     if len(own) < LEAST_ROWS or variance <= np.finfo(own.dtype).eps:
-        return 0.0
+        return 0.0, 0.0
     others = np.concatenate([x[here] for u, x in enumerate(centered) if u != v], axis=1)
-    correlation = np.sqrt(score_prediction(others, own))
-    return float(correlation * effective_rank(own) ** RANK_POWER / np.sqrt(variance))
+    share = score_prediction(others, own)
+    rank = effective_rank(own) ** RANK_POWER
+    return float(np.sqrt(share) * rank / np.sqrt(variance)), share
 
 
 def score_prediction(others: NDArray[Any], own: NDArray[Any]) -> float:

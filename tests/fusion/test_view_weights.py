@@ -1,11 +1,14 @@
 """Weights of the views that their features give."""
 
+import warnings
+
 import numpy as np
 import pytest
 from conftest import make_views
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import normalize
 
+from sknnens import EnsembleRepresentationLearner
 from sknnens.fusion import GCCA, Average, Concatenation, ConcatenationPCA, NeighborhoodProjection
 from sknnens.fusion import _weights as weighing
 from sknnens.fusion._weights import (
@@ -20,7 +23,7 @@ from sknnens.fusion._weights import (
 
 def weigh(views):
     """Weights of views, in which missing rows are NaN."""
-    return weigh_views(Average(missing_views="impute")._read_to_fit(views).views)
+    return weigh_views(Average(missing_views="impute")._read_to_fit(views).views)[0]
 
 
 def centered(n, d, seed):
@@ -80,7 +83,7 @@ def test_a_view_with_too_few_samples_has_the_least_weight():
     views[2][: LEAST_ROWS - 1] = 0
     data = Average(missing_views="impute")._read_to_fit([views[0], views[1], views[0]])
     data.views.norms[2][:] = np.nan  # in none of the rows that are looked at
-    assert weigh_views(data.views)[2] == LEAST_WEIGHT
+    assert weigh_views(data.views)[0][2] == LEAST_WEIGHT
 
 
 def test_samples_that_lack_a_view_take_no_part():
@@ -103,6 +106,33 @@ def test_score_of_a_prediction():
     assert score_prediction(others, own) == pytest.approx(expected)
     assert score_prediction(centered(100, 40, 3), noise) == 0  # less than nothing
     assert score_prediction(others, others[:, :1]) > 0.5
+
+
+def test_shares_are_the_scores_of_the_predictions(two_strong_one_weak):
+    a, b, c = [v - v.mean(axis=0) for v in map(normalize, two_strong_one_weak)]
+    shares = Average(view_weights="auto").fit(two_strong_one_weak).view_shares_
+    assert shares[2] == pytest.approx(score_prediction(np.hstack([a, b]), c), abs=0.01)
+    assert shares[2] < shares[:2].min()
+    learner = EnsembleRepresentationLearner(max_iter=1, random_state=0).fit(two_strong_one_weak)
+    np.testing.assert_array_equal(learner.view_shares_, shares)
+
+
+@pytest.mark.parametrize(("n_views", "view_weights"), [(2, None), (2, [1, 0]), (1, "auto")])
+def test_no_shares_where_none_are_estimated(n_views, view_weights):
+    model = Concatenation(view_weights=view_weights).fit(make_views(50, (4, 5))[:n_views])
+    assert model.view_shares_.tolist() == pytest.approx([np.nan] * n_views, nan_ok=True)
+
+
+def test_views_that_do_not_predict_each_other_are_told(two_strong_one_weak):
+    a, b, _ = two_strong_one_weak
+    model = Average(view_weights="auto")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit([a, b])
+        model.set_params(view_weights=None).fit([a, b[::-1]])
+    with pytest.warns(UserWarning, match="same order") as caught:
+        model.set_params(view_weights="auto").fit([a, b[::-1]])
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize("shape", [(200, 7), (7, 200)])
