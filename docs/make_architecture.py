@@ -33,7 +33,8 @@ ALLOWED = {
     "metrics": {"_learner", "fusion", "_neighbors", "_views"},
     "inspection": {"_learner", "metrics", "fusion", "_neighbors", "_views"},
 }
-ANYBODY = {"_version", "_compat"}  # may be imported by all, import none, and are not drawn
+# may be imported by all, import none, and are not drawn
+ANYBODY = {"_version", "_compat", "_progress"}
 WITH_TORCH = {"_engine", "_learner"}  # other rooms import these, and torch, inside functions only
 
 BOX, GAP, LINE = (190, 18), (22, 46), 14  # pixels: width and padding; between boxes; text

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
     validate_params,
 )
+from sklearn.utils._set_output import _get_output_config
 
 __all__ = [
     "CallbackSupportMixin",
@@ -22,9 +23,16 @@ __all__ = [
     "check_matplotlib_support",
     "check_pandas_support",
     "fit_context",
+    "is_pandas_output",
     "validate_parameter_constraints",
     "validate_params",
 ]
+
+
+def is_pandas_output(estimator: Any) -> bool:
+    """Whether `set_output`, or scikit-learn's configuration, asks `transform` for pandas."""
+    return bool(_get_output_config("transform", estimator)["dense"] == "pandas")
+
 
 try:
     from sklearn.callback import CallbackSupportMixin  # from 1.9 on

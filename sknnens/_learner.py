@@ -17,8 +17,9 @@ from sklearn.utils import check_random_state
 from sknnens import _engine as engine
 from sknnens._compat import CallbackSupportMixin, Interval, Options, StrOptions, fit_context
 from sknnens._files import check_not_read, new_matrix, release_pages
+from sknnens._progress import ProgressBar, tell
 from sknnens._views import FitInput, MultiviewTransformer, Views, row_norms, row_slices, unit_rows
-from sknnens.callbacks import FitTasks, ProgressBar, ResumableFit
+from sknnens.callbacks import FitTasks, ResumableFit
 from sknnens.fusion import Fusion, make_fusion
 from sknnens.fusion._weights import resolve_weights
 
@@ -98,8 +99,7 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         mean loss of a batch.
     tol : float, default=None
         `fit` stops when the mean loss has not fallen by this much for more than
-        `n_iter_no_change` epochs after the warm-up. None runs all epochs. Ctrl-C ends `fit` with
-        the state so far, and a warning.
+        `n_iter_no_change` epochs after the warm-up. None runs all epochs.
     n_iter_no_change : int or inf, default=10
         Patience of `tol`, in epochs.
     warm_start : bool, default=False
@@ -170,10 +170,9 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
     device_ : str
         The device that `fit` ran on.
     n_features_in_ : int
-        Number of columns of the stacked matrix.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns of the stacked matrix, if `X` is a DataFrame: its own, the levels of
-        a MultiIndex joined as in "clip_0", or numbered so if a cell holds a vector.
+        Number of columns of `X`, if it is a matrix or frame, else of all views together.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns of `X`, if it is a frame and all of its labels are strings.
 
     See Also
     --------
@@ -308,7 +307,8 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
     def fit(self, X: Any, y: Any = None) -> "EnsembleRepresentationLearner":
         """Learn the MLPs, and the representations of `X`.
 
-        If it raises, the estimator is left as it was.
+        If it raises, the estimator is left as it was. An interrupt, such as Ctrl-C, during the
+        training leaves it fitted by the epochs that were run.
 
         Parameters
         ----------
@@ -338,6 +338,8 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
             loss did not stay finite.
         MemoryError
             If memory runs out; the message names the parameters to lower.
+        KeyboardInterrupt
+            If it is interrupted.
         """
         tasks = FitTasks(self, X, y, self.max_iter)
         data = self._read_to_fit(X, y)
@@ -359,8 +361,8 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         self._publish(fitted)
         tasks.finish()
         if record.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=3)
-        elif self.tol is not None and not (record.converged or record.stopped):
+            raise KeyboardInterrupt(f"The learner is fitted by {self.n_iter_} epochs.")
+        if self.tol is not None and not (record.converged or record.stopped):
             message = (
                 f"max_iter={self.max_iter} reached before the loss settled to tol={self.tol:g}."
             )
@@ -371,6 +373,8 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         self, data: FitInput, precision: engine.Precision, device: torch.device, tasks: FitTasks
     ) -> tuple[dict[str, Any], engine.TrainRecord]:
         """Return the fitted attributes and the course of the training; nothing is changed."""
+        if self.verbose:  # the start may take as long as many epochs
+            tell(f"fit: {data}; finding the start\n")
         continuing = self.warm_start and hasattr(self, "coefs_")
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         resumable = ResumableFit(self, data, repr(precision), seed, continuing)
@@ -400,7 +404,7 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         with ProgressBar(self.max_iter, "fit", "epoch", bool(self.verbose)) as progress:
 
             def on_epoch(loss_curve: list[float]) -> bool:
-                progress.update(len(loss_curve) - progress.done, loss_curve[-1])
+                progress.update(len(loss_curve) - progress.done, f"loss={loss_curve[-1]:.4f}")
                 return tasks.end(len(loss_curve) - 1, partial(describe, loss_curve))
 
             record = engine.train(
@@ -568,10 +572,11 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         if out is None:
             rows = np.empty(shape, dtype=views.dtype)
             self._infer(views, self.transform_max_iter, self.normalize, rows)
-            return rows
-        check_not_read(out, views.arrays, "out")
+            return self._label_rows(X, rows)
+        check_not_read(out, [X, self], "out")
         with new_matrix(out, shape, views.dtype) as rows:
             self._infer(views, self.transform_max_iter, self.normalize, rows)
+            del rows  # Windows renames no file that is mapped
         return np.load(out, mmap_mode="r")
 
     def _infer(self, views: Views, max_iter: int, normalize: bool, out: NDArray[Any]) -> None:
@@ -584,8 +589,11 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         def start(rows: slice) -> NDArray[Any]:
             return self._start(self.init_, views.take(rows))
 
+        losses = []  # of the chunks, times their rows
+
         def on_chunk(n_rows: int, loss: float) -> None:
-            progress.update(n_rows, loss)
+            losses.append(n_rows * loss)
+            progress.update(n_rows, f"loss={sum(losses) / (progress.done + n_rows):.4f}")
             for x in (*views.arrays, out):
                 release_pages(x)
 

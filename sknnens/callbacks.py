@@ -3,9 +3,7 @@
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -215,43 +213,3 @@ class FitTasks:
     def finish(self) -> None:
         """End the fit, whose attributes are set."""
         self._root.call_on_fit_task_end(**self._passed, reconstruction_attributes={})
-
-
-class ProgressBar:
-    """Progress on standard error: tqdm's bar if it is installed, else a line of text."""
-
-    def __init__(self, total: int, description: str, unit: str, enabled: bool):
-        self.total, self.description, self.unit, self.enabled = total, description, unit, enabled
-        self.done = 0
-        self.bar: Any = None
-
-    def __enter__(self) -> "ProgressBar":
-        if self.enabled:
-            try:
-                from tqdm.auto import tqdm
-            except ImportError:
-                return self
-            self.bar = tqdm(total=self.total, desc=self.description, unit=self.unit)
-        return self
-
-    def update(self, n_done: int, loss: float) -> None:
-        """Count `n_done` more units and show the latest loss."""
-        self.done += n_done
-        if self.bar is not None:
-            self.bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-            self.bar.update(n_done)
-        elif self.enabled:
-            share = f"{self.done}/{self.total} {self.unit}"
-            sys.stderr.write(f"\r{self.description}: {share}, loss={loss:.4f}")
-            sys.stderr.flush()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self.bar is not None:
-            self.bar.close()
-        elif self.enabled:
-            sys.stderr.write("\n")

@@ -62,6 +62,21 @@ def search_with(kind, X, views):
     return np.hstack([search.cv_results_["mean_test_score"], search.predict(X)])
 
 
+def test_ctrl_c_stops_a_search(monkeypatch):
+    """And is not taken for the end of one fit, which would be scored like a whole one."""
+    calls = []
+
+    def interrupt(self, **params):
+        calls.append(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sknnens._engine._train._Training.run_epoch", interrupt)
+    search = GridSearchCV(knn_pipeline(FORMS["stacked"].views), {"erl__n_layers": [1, 2]}, cv=3)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(FORMS["stacked"].X, Y)
+    assert len(calls) == 1
+
+
 def use_grid_search(X, views):
     return search_with(GridSearchCV, X, views)
 

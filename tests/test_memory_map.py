@@ -63,7 +63,7 @@ def test_input_is_not_replaced(learner, tmp_path):
     learner.set_params(views=sizes).fit(X)
     (tmp_path / "link.npy").symlink_to(path)
     for out in (path, tmp_path / "." / "link.npy"):
-        with pytest.raises(ValueError, match=r"out=.* is the file that X is read from"):
+        with pytest.raises(ValueError, match=r"out=.* is a file that is read from"):
             learner.transform(X, out=out)
     assert_array_equal(np.load(path), X)
 

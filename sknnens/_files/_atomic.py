@@ -3,7 +3,7 @@
 import mmap
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -37,17 +37,42 @@ def check_path(path: str | os.PathLike[str], parameter: str) -> Path:
     return path
 
 
-def check_not_read(
-    path: str | os.PathLike[str], arrays: Sequence[NDArray[Any]], parameter: str
-) -> None:
-    """Raise ValueError if an array is a memory map of the file of that name."""
-    for x in arrays:
-        base: Any = x
+def check_not_read(path: str | os.PathLike[str], source: Any, parameter: str) -> None:
+    """Raise ValueError if something in `source` is read from the file of that name.
+
+    It may be an array, dataset or frame, an estimator, or a collection of such.
+    """
+    if not os.path.exists(path):
+        return
+    for name in _files_of(source):
+        if os.path.exists(name) and os.path.samefile(name, path):
+            raise ValueError(f"{parameter}={os.fsdecode(path)!r} is a file that is read from.")
+
+
+def _files_of(x: Any) -> Iterator[str]:
+    """Names of the files that arrays are memory maps of, or datasets of h5py belong to."""
+    if isinstance(x, Mapping):
+        parts: Iterable[Any] = x.values()
+    elif isinstance(x, list | tuple):
+        parts = x
+    elif hasattr(x, "get_params"):
+        parts = vars(x).values()
+    elif hasattr(x, "iloc"):  # a frame or Series of pandas
+        columns = [x.iloc[:, i] for i in range(x.shape[1])] if x.ndim == 2 else [x]
+        parts = [column.to_numpy() for column in columns if isinstance(column.dtype, np.dtype)]
+    elif isinstance(x, np.ndarray) and x.dtype == object:
+        parts = x.flat
+    else:
+        if hasattr(getattr(x, "file", None), "filename"):
+            yield x.file.filename
+        base = x
         while base is not None:
-            name = base.filename if isinstance(base, np.memmap) else None
-            if name is not None and os.path.exists(path) and os.path.samefile(name, path):
-                raise ValueError(f"{parameter}={str(path)!r} is the file that X is read from.")
+            if isinstance(base, np.memmap) and base.filename is not None:
+                yield base.filename
             base = getattr(base, "base", None)
+        return
+    for part in parts:
+        yield from _files_of(part)
 
 
 def remove_partials(path: Path) -> None:
@@ -91,3 +116,4 @@ def new_matrix(
         matrix = np.memmap(file, dtype, "r+", file.tell(), shape)
         yield matrix
         matrix.flush()
+        del matrix

@@ -18,9 +18,9 @@ from sknnens._files._atomic import new_file
 from sknnens._version import __version__
 
 FORMAT = "sknnens"
-FORMAT_VERSION = 1  # to be raised when older versions of the package cannot read new files
+FORMAT_VERSION = 2  # to be raised when the content changes
 DIGEST = "sha256"
-SAVED = {"_view_columns", "_sklearn_output_config"}  # beside fitted attributes
+SAVED = {"_view_columns", "_column_names", "_sklearn_output_config"}  # beside fitted attributes
 
 
 class PortableMixin(BaseEstimator):
@@ -46,7 +46,7 @@ class PortableMixin(BaseEstimator):
             If `path` cannot be the name of a file.
         TypeError
             If a parameter is something that JSON does not hold, such as a RandomState instance.
-            Lists and tuples come back as lists.
+            Ranges, and an Index or Series of pandas, come back as lists.
         """
         check_is_fitted(self)
         numpy_format = _import_safetensors()[1]
@@ -78,7 +78,7 @@ class PortableMixin(BaseEstimator):
         OSError
             If there is no such file.
         ValueError
-            If the file is truncated, altered, written by a newer version, or not of this class.
+            If the file is truncated, altered, of another format version, or not of this class.
         """
         name = os.fsdecode(path)
         metadata, arrays = _read(name)
@@ -110,10 +110,10 @@ def _read(name: str) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
         ) from None
     if metadata.get("format") != FORMAT or not metadata.get("format_version", "").isdecimal():
         raise ValueError(f"{name!r} was not written by sknnens, or it was altered.")
-    if int(metadata["format_version"]) > FORMAT_VERSION:
+    if int(metadata["format_version"]) != FORMAT_VERSION:
         raise ValueError(
-            f"{name!r} was written by a newer version of sknnens ({metadata.get('version')}): its "
-            f"format is {metadata['format_version']}, this version reads up to {FORMAT_VERSION}."
+            f"{name!r} was written by another version of sknnens ({metadata.get('version')}): its "
+            f"format is {metadata['format_version']}, this version reads {FORMAT_VERSION}."
         )
     if metadata.pop(DIGEST, None) != _digest(metadata, arrays):
         raise ValueError(f"{name!r} was altered after it was written: its digest differs.")
@@ -163,8 +163,9 @@ def _encode(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, list | tuple):
-        return [_encode(item, f"{name}.{i}", arrays) for i, item in enumerate(value)]
+    if isinstance(value, list | tuple | range):
+        items = [_encode(item, f"{name}.{i}", arrays) for i, item in enumerate(value)]
+        return {"tuple": items} if isinstance(value, tuple) else items
     if isinstance(value, np.ndarray) and value.dtype.kind in "bfiu" and value.ndim:
         arrays[name] = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("="))
         return {"array": name}
@@ -184,6 +185,8 @@ def _encode(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
                 ),
             ]
         }
+    if hasattr(value, "tolist") and not isinstance(value, np.ndarray):  # of pandas
+        return _encode(value.tolist(), name, arrays)
     raise TypeError(
         f"{name.lstrip('.')} holds a {type(value).__name__}, which a file cannot hold; a pickle "
         "can."
@@ -204,6 +207,8 @@ def _decode(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     ((kind, content),) = value.items()
     if kind == "array":
         return arrays[content]
+    if kind == "tuple":
+        return tuple(_decode(content, arrays))
     if kind == "texts":
         return np.array(_decode(content[1], arrays), dtype=content[0])
     if kind == "dict":

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set, ValuesView
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,14 +12,31 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
-from sknnens._views._cells import VectorColumns, find_filled, is_cell_column, is_vector
+from sknnens._views._cells import (
+    VectorColumns,
+    fill_masked,
+    find_filled,
+    is_cell_column,
+    is_vector,
+    read_cell,
+    read_tensor,
+)
 from sknnens._views._checks import (
     check_same_lengths,
+    check_same_rows,
     check_same_sizes,
     check_view_count,
     check_view_sum,
 )
-from sknnens._views._frames import View, parse_frame, parse_view, read_frame, wrap_frame
+from sknnens._views._frames import (
+    View,
+    check_no_text,
+    parse_frame,
+    parse_view,
+    read_frame,
+    shorten,
+    wrap_frame,
+)
 from sknnens._views._layout import (
     Layout,
     check_names,
@@ -130,6 +147,8 @@ def parse(X: Any, layout: Layout) -> Source:
         with label_errors(label):
             matrices.append(_as_matrix(view.matrix))
     check_same_lengths(matrices)
+    if not isinstance(frame, nw.DataFrame):  # whose columns have the same rows
+        check_same_rows([view.index for view in views], labels)
     views = [replace(view, matrix=x) for view, x in zip(views, matrices, strict=True)]
     return Source(views, names, labels, layout, is_stacked=False)
 
@@ -152,14 +171,19 @@ def _find_views(X: Any, layout: Layout) -> list[View] | None:
         return [parse_view(column, None) for column in X.T] if has_vectors else None
     else:
         return None
-    return None if views is None else _order_views(views, layout.names)
+    return None if views is None else _order_views(views, layout)
 
 
-def _order_views(views: list[View], wanted: Sequence[str] | None) -> list[View]:
+def _order_views(views: list[View], layout: Layout) -> list[View]:
     """Take the wanted views by name, in their order, or all."""
-    names = check_names(view.name for view in views)
+    names, wanted = check_names(view.name for view in views), layout.names
     if wanted is None:
         return views
+    if layout.may_lack and set(names) < set(wanted):
+        n_rows = _n_rows(views[0].matrix)
+        empty = VectorColumns([np.full(n_rows, None)], [None])
+        views = views + [View(empty, name) for name in wanted if name not in names]
+        names = [str(view.name) for view in views]
     for name in wanted:
         if name not in names:
             hint = ""
@@ -174,7 +198,13 @@ def _is_view_list(X: Any) -> bool:
     return isinstance(X, list | tuple) and any(_n_axes(x) >= 2 or is_cell_column(x) for x in X)
 
 
+def _n_rows(x: Any) -> int:
+    return int(x.shape[0]) if hasattr(x, "shape") else len(x)
+
+
 def _n_axes(x: Any) -> int:
+    if _has_special_rows(x):
+        return 1 + max(_n_axes(row) for row in x)
     try:
         return len(x.shape) if hasattr(x, "shape") else int(np.ndim(x))
     except ValueError:  # ragged: check_array says so in its own words
@@ -209,55 +239,67 @@ def as_native(x: Any) -> Any:
     Raise TypeError if it is a tensor that NumPy cannot read or no matrix, and ValueError if it
     has three axes or more; the message names the remedy.
     """
-    if isinstance(x, Mapping | Iterator | set) and not hasattr(x, "shape"):
+    if isinstance(x, Mapping | Iterator | Set | ValuesView) and not hasattr(x, "shape"):
         raise TypeError(
             "Expected one matrix, or a list, tuple or dictionary of matrices, got "
             f"{type(x).__name__}."
         )
-    first = x[0] if isinstance(x, list | tuple) and x else x
-    if isinstance(first, str | os.PathLike):
-        raise TypeError(
-            f"Expected numbers, got {first!r}. Open a file by np.load(path, mmap_mode='r')."
-        )
+    is_sequence = isinstance(x, Sequence) and not isinstance(x, str) and len(x) > 0
+    _check_item(x[0] if is_sequence else x)
     if hasattr(x, "collect") and not hasattr(x, "shape"):
         raise TypeError(f"Expected data in memory, got {type(x).__name__}: call .collect() on it.")
-    torch = sys.modules.get("torch")
-    x = wrap_frame(x)
-    if torch is not None and isinstance(x, torch.Tensor):
-        x = _read_tensor(x, torch)
-    elif isinstance(x, nw.DataFrame):
+    x = fill_masked(read_tensor(wrap_frame(x)))
+    if isinstance(x, nw.DataFrame):
         x = read_frame(x)
     elif isinstance(x, list | tuple) or (hasattr(x, "__array__") and not hasattr(x, "dtype")):
         try:
-            x = np.asarray(x)
+            x = np.asarray([read_cell(row) for row in x] if _has_special_rows(x) else x)
         except ValueError:  # ragged: check_array says so in its own words
             return x
     if getattr(x, "ndim", 0) > 2:
+        remedy = (
+            "Call .squeeze(1) on it."
+            if x.shape[1] == 1
+            else "If the first axis counts the models, put them side by side: "
+            "X, views = stack_views(list(X))."
+        )
         raise ValueError(
-            f"Found array with dim {x.ndim}, of shape {x.shape}, expected <= 2. If the first "
-            "axis counts the models, put them side by side: X, views = stack_views(list(X))."
+            f"Found array with dim {x.ndim}, of shape {x.shape}, expected <= 2. {remedy}"
         )
-    # scikit-learn takes another byte order for another type, and would convert it to float32
-    if isinstance(x, np.ndarray) and x.dtype.kind == "f" and not x.dtype.isnative:
-        return x.astype(x.dtype.newbyteorder("="))
-    return x
+    return _to_usual_type(x) if isinstance(x, np.ndarray) else x
 
 
-def _read_tensor(x: Any, torch: Any) -> NDArray[Any]:
-    """Array that shares the memory of a tensor."""
-    needed = {
-        "detach()": x.requires_grad,
-        "cpu()": x.device.type != "cpu",
-        "float()": x.dtype == torch.bfloat16,
-    }
-    if any(needed.values()):
-        calls = "".join(f".{call}" for call, is_needed in needed.items() if is_needed)
+def _check_item(item: Any) -> None:
+    """Raise TypeError if something, or the first item of it, is no row and no matrix."""
+    if isinstance(item, str | os.PathLike):
+        text = shorten(item) if isinstance(item, str) else repr(item)
         raise TypeError(
-            f"A tensor of type {x.dtype} on {x.device} with requires_grad={x.requires_grad} "
-            f"cannot be read as an array: call {calls} on it first."
+            f"Expected numbers, got {text}. Open a file by np.load(path, mmap_mode='r')."
         )
-    array: NDArray[Any] = x.numpy()
-    return array
+    if isinstance(item, Mapping) and not hasattr(item, "shape"):  # a sparse matrix may be one
+        raise TypeError("Expected numbers, but the rows are dictionaries: give its columns, X[:].")
+
+
+def _has_special_rows(rows: Any) -> bool:
+    """Whether there are rows that NumPy would not read, or whose mask it would lose."""
+    torch = sys.modules.get("torch")
+    special = np.ma.MaskedArray if torch is None else (np.ma.MaskedArray, torch.Tensor)
+    return isinstance(rows, list | tuple) and any(isinstance(row, special) for row in rows)
+
+
+def _to_usual_type(x: NDArray[Any]) -> NDArray[Any]:
+    """Convert types of doubles that `check_array` would take for something else than float64."""
+    if x.dtype.kind == "f":
+        if x.dtype.itemsize > np.dtype(np.float64).itemsize:
+            return x.astype(np.float64)
+        # scikit-learn takes another byte order for another type, and would convert it to float32
+        return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+    if x.dtype.kind in "OUS" and x.ndim == 2:
+        for column in range(x.shape[1]):
+            check_no_text(x[:, column], column)
+        if x.dtype == object and any(issubclass(kind, float) for kind in set(map(type, x.flat))):
+            return x.astype(np.float64)  # None becomes NaN
+    return x
 
 
 def join_types(arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:

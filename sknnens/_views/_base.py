@@ -1,25 +1,30 @@
 """Reading the views of `X` in fit and in transform, for all transformers of the package."""
 
+import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sknnens._compat import validate_parameter_constraints
+from sknnens._compat import is_pandas_output, validate_parameter_constraints
 from sknnens._files import PortableMixin
 from sknnens._views._arrays import Source, join_types, parse
 from sknnens._views._checks import (
     check_informative,
+    check_not_a_view,
     check_view_list,
     check_view_weights,
     check_views,
 )
 from sknnens._views._data import Views
+from sknnens._views._frames import join_indexes, wrap_frame
 from sknnens._views._layout import Layout, check_layout, column_slices, default_names
 
 
@@ -43,6 +48,11 @@ class FitInput:
     view_weights: NDArray[np.float64]
     non_negative: list[bool]
     attributes: dict[str, Any]
+
+    def __str__(self) -> str:
+        sizes, names = self.attributes["view_sizes_"], self.attributes["view_names_"]
+        views = ", ".join(f"{name} ({n})" for name, n in zip(names, sizes, strict=True))
+        return f"{len(self.views)} samples, {len(sizes)} view(s): {views}"
 
     def spread(self, values: Sequence[Any], otherwise: Any) -> list[Any]:
         """Return one entry per view of `X`: a value, or `otherwise` for a view of weight 0."""
@@ -71,8 +81,11 @@ def read_to_fit(
     `check_views` for `allow_missing` and `drops_rows`.
     """
     source = parse(X, check_layout(views))
-    if isinstance(X, list | tuple) and not source.is_stacked:
-        check_view_list(len(source.views), source.n_rows, y)
+    if source.is_stacked and source.layout.sizes is None:
+        check_not_a_view(source.n_rows, y)
+    elif isinstance(X, list | tuple) and not source.is_stacked:
+        widths = {view.matrix.shape[1] for view in source.views}
+        check_view_list(len(source.views), source.n_rows, y, same_sizes=len(widths) == 1)
     arrays = source.split(source.read(estimator=estimator, min_samples=2))
     sizes = [x.shape[1] for x in arrays]
     names = source.names or default_names(len(sizes))
@@ -89,20 +102,35 @@ def read_to_fit(
         arrays, labels, allow_missing=allow_missing, drops_rows=drops_rows
     )
     check_informative(checked, labels)
+    if 1 in checked.sizes:
+        warnings.warn(
+            f"{labels[checked.sizes.index(1)]} has one column, of which only the sign counts: the "
+            "rows of each view are scaled to length 1. Put columns that belong together in one "
+            "view.",
+            stacklevel=5,
+        )
     return FitInput(checked, weights[used], non_negative, attributes)
 
 
 def _describe_columns(X: Any, source: Source, names: list[str], sizes: list[int]) -> dict[str, Any]:
-    """Return `n_features_in_`, and `feature_names_in_` if all columns have a name."""
+    """Return attributes about the columns of `X`, and their names in each view.
+
+    They are `n_features_in_`, and `feature_names_in_` if `X` is a frame with names.
+    """
     if source.is_stacked:
         probe = BaseEstimator()
         validate_data(probe, X, skip_check_array=True)  # the names that scikit-learn finds
-        return vars(probe)
-    columns: dict[str, Any] = {"n_features_in_": sum(sizes)}
+        found = getattr(probe, "feature_names_in_", None)
+        slices = column_slices(sizes)
+        texts = [None if found is None else found[columns].tolist() for columns in slices]
+        return vars(probe) | {"_column_names": texts}
     texts = [view.name_columns(name) for view, name in zip(source.views, names, strict=True)]
-    if None not in texts:
-        flat = [text for own in texts for text in own or ()]
-        columns["feature_names_in_"] = np.array(flat, dtype=object)
+    frame = wrap_frame(X)
+    if not isinstance(frame, nw.DataFrame):
+        return {"n_features_in_": sum(sizes), "_column_names": texts}
+    columns = {"n_features_in_": frame.shape[1], "_column_names": texts}
+    if all(isinstance(label, str) for label in frame.columns):
+        columns["feature_names_in_"] = np.array(frame.columns, dtype=object)
     return columns
 
 
@@ -175,9 +203,11 @@ class MultiviewTransformer(
             caller_name=type(self).__name__,
         )
         names, columns = self.view_names_.tolist(), self._view_columns
-        source = parse(X, Layout(names, self.view_sizes_, columns, is_fitted=True))
+        may_lack = self.missing_views == "impute"
+        layout = Layout(names, self.view_sizes_, columns, is_fitted=True, may_lack=may_lack)
+        source = parse(X, layout)
         arrays = source.read(estimator=self)
-        if source.is_stacked:
+        if source.is_stacked and self.n_features_in_ == sum(self.view_sizes_):
             validate_data(self, X, reset=False, skip_check_array=True)
         arrays = source.split(arrays)
         self._check_column_names(source)
@@ -185,20 +215,18 @@ class MultiviewTransformer(
         return check_views(
             join_types([arrays[i] for i in used]),
             [source.labels[i] for i in used],
-            allow_missing=self.missing_views == "impute",
+            allow_missing=may_lack,
         )[0]
 
     def _check_column_names(self, source: Source) -> None:
         """Raise ValueError if the columns of a view have other names than in fit."""
-        if source.is_stacked or not hasattr(self, "feature_names_in_"):
+        if source.is_stacked:
             return
-        slices = column_slices(self.view_sizes_)
-        for view, name, label, columns in zip(
-            source.views, self.view_names_, source.labels, slices, strict=True
+        for view, name, label, fitted in zip(
+            source.views, self.view_names_, source.labels, self._column_names, strict=True
         ):
-            fitted = self.feature_names_in_[columns].tolist()
             full = view.name_columns(name)
-            if view.columns is None or full is None or fitted in (view.columns, full):
+            if fitted is None or full is None or fitted in (view.columns, full):
                 continue
             pairs = zip(full, fitted, strict=True)
             found, expected = next(pair for pair in pairs if pair[0] != pair[1])
@@ -206,6 +234,15 @@ class MultiviewTransformer(
                 f"{label} has a column {found!r}, but it was {expected!r} in fit: the names must "
                 "be the same, in the same order."
             )
+
+    def _label_rows(self, X: Any, rows: NDArray[Any]) -> Any:
+        """Return the rows with the labels of views given apart, if the output is to be of pandas.
+
+        scikit-learn takes over the labels of a single frame, and leaves a frame's labels alone.
+        """
+        if is_pandas_output(self) and (index := join_indexes(X)) is not None:
+            return sys.modules["pandas"].DataFrame(rows, index=index)
+        return rows
 
     def _publish(self, fitted: dict[str, Any]) -> None:
         """Set the fitted attributes all at once, so that an interrupt cannot split them."""

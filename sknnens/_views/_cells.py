@@ -1,5 +1,6 @@
 """Columns with a vector in each cell, as parquet files and `datasets` give them."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,41 @@ def is_cell_column(x: Any) -> bool:
     return first is None or is_vector(first)
 
 
+def read_tensor(x: Any) -> Any:
+    """Array that shares the memory of a tensor of torch; anything else is returned as it is."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(x, torch.Tensor):
+        return x
+    needed = {
+        "detach()": x.requires_grad,
+        "cpu()": x.device.type != "cpu",
+        "float()": x.dtype == torch.bfloat16,
+    }
+    if any(needed.values()):
+        calls = "".join(f".{call}" for call, is_needed in needed.items() if is_needed)
+        raise TypeError(
+            f"A tensor of type {x.dtype} on {x.device} with requires_grad={x.requires_grad} "
+            f"cannot be read as an array: call {calls} on it first."
+        )
+    return x.numpy()
+
+
+def fill_masked(x: Any) -> Any:
+    """NaN in place of masked entries; anything but a masked array is returned as it is."""
+    if not isinstance(x, np.ma.MaskedArray):
+        return x
+    if not np.ma.is_masked(x):
+        return x.data
+    dtype = x.dtype if x.dtype.kind == "f" else np.float32
+    return np.ma.filled(x.astype(dtype), np.nan)
+
+
+def read_cell(cell: Any) -> NDArray[Any]:
+    """Array of one vector; a shape of (1, d) counts as one."""
+    vector = np.asarray(fill_masked(read_tensor(cell)))
+    return vector[0] if vector.ndim == 2 and len(vector) == 1 else vector
+
+
 def _to_cells(column: Any) -> NDArray[Any]:
     """Array of cells, or of shape (n_samples, width) if the column knows its width."""
     cells: NDArray[Any] = column.to_numpy() if isinstance(column, nw.Series) else np.asarray(column)
@@ -77,7 +113,8 @@ class VectorColumns:
         """Find the widths of the columns."""
         columns = [nw.from_native(x, series_only=True, pass_through=True) for x in columns]
         cells = [find_filled(column) for column in columns]
-        return cls(columns, [None if cell is None else np.asarray(cell).size for cell in cells])
+        widths = [None if cell is None else int(np.prod(np.shape(cell))) for cell in cells]
+        return cls(columns, widths)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -114,21 +151,35 @@ class VectorColumns:
     def _stack(self, cells: NDArray[Any], width: int | None) -> NDArray[Any]:
         """Stack the vectors of one column, with NaN for the empty cells."""
         rows = [row for row, cell in enumerate(cells) if not is_empty(cell)]
-        vectors = [np.asarray(cells[row]) for row in rows]
-        for row, vector in zip(rows, vectors, strict=True):
-            if vector.shape != (width,):
+        vectors = []
+        for row in rows:
+            where = f"row {self.first_row + row}"
+            try:
+                vector = read_cell(cells[row])
+            except TypeError as error:
+                raise TypeError(f"{where}: {error}") from error
+            if vector.ndim != 1:
                 raise ValueError(
-                    f"row {self.first_row + row} holds an array of shape {vector.shape}, but "
-                    f"others have {(width,)}."
+                    f"{where} holds an array of shape {vector.shape}: a cell must be one vector."
                 )
+            if len(vector) != width:
+                raise ValueError(
+                    f"{where} holds an array of shape {vector.shape}, but others have {(width,)}."
+                )
+            vectors.append(vector)
         # None inside a vector becomes NaN; a vector of NaN does not decide the dtype
         vectors = [v.astype(np.float64) if v.dtype == object else v for v in vectors]
         kinds: set[np.dtype[Any]] = set()
+        has_gaps = len(vectors) < len(cells)
         for v in vectors:
-            if v.dtype not in kinds and not (v.dtype.kind == "f" and np.isnan(v).all()):
+            if v.dtype in kinds:
+                continue
+            if v.dtype.kind == "f" and np.isnan(v).all():
+                has_gaps = True
+            else:
                 kinds.add(v.dtype)
         dtype = np.result_type(*kinds) if kinds else np.dtype(np.float32)
-        if len(vectors) == len(cells):
+        if not has_gaps:
             return np.array(vectors, dtype=dtype)
         dtype = dtype if dtype.kind == "f" else np.dtype(np.float32)  # integers become float32
         matrix = np.full((len(cells), width or 0), np.nan, dtype=dtype)

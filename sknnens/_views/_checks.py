@@ -9,6 +9,7 @@ from sklearn.utils import check_array
 
 from sknnens._files._atomic import release_pages
 from sknnens._views._data import Views, row_norms, row_slices
+from sknnens._views._frames import is_default_index
 
 LEAST_WEIGHT = 1e-9  # of a view, relative to the largest; less is lost in rounding
 CHUNK_ENTRIES = 2**18  # entries of a view that are checked together: they fit in the cache
@@ -31,12 +32,42 @@ def check_same_lengths(matrices: Sequence[Any]) -> None:
         )
 
 
-def check_view_list(n_views: int, n_rows: int, y: Any) -> None:
-    """Raise ValueError if a list holds samples rather than models, or was split by models."""
-    found = f"X is a list of {n_views} matrices with {n_rows} row(s) each"
-    if n_rows < n_views:
+def check_same_rows(indexes: Sequence[Any], labels: Sequence[str]) -> None:
+    """Raise ValueError if pandas objects label their rows differently.
+
+    Row numbers from 0 count as no labels beside others, unless those are whole numbers as well.
+    """
+    known = [pair for pair in zip(indexes, labels, strict=True) if pair[0] is not None]
+    known.sort(key=lambda pair: is_default_index(pair[0]))  # the others first
+    for index, label in known[1:]:
+        first, first_label = known[0]
+        if index.equals(first):
+            continue
+        if is_default_index(index) and first.inferred_type != "integer":
+            continue
+        unknown = index[~index.isin(first)]
+        if len(unknown) == 0:
+            found = "in another order"
+        else:
+            shown = ", ".join(map(repr, unknown[:3].tolist())) + ", ..." * (len(unknown) > 3)
+            found = f"but for {len(unknown)} of {len(index)} ({shown})"
         raise ValueError(
-            f"{found}: more models than samples. A list holds one matrix per model. {SAFE_FORM}"
+            f"{label} has the row labels of {first_label} {found}: all views must have the same "
+            "samples in the same order. Reorder it by .loc[labels], or if the rows do belong "
+            "together, drop the labels by .reset_index(drop=True)."
+        )
+
+
+def check_view_list(n_views: int, n_rows: int, y: Any, *, same_sizes: bool) -> None:
+    """Raise ValueError if a list holds samples rather than models, or was split by models.
+
+    `same_sizes` is whether all matrices have one width, as samples would.
+    """
+    found = f"X is a list of {n_views} matrices with {n_rows} row(s) each"
+    if n_rows < n_views and same_sizes and y is None:
+        raise ValueError(
+            f"{found}: more models than samples. A list holds one matrix per model. If it does, "
+            f"give a dictionary. {SAFE_FORM}"
         )
     n_labels = (len(y),) if isinstance(y, list | tuple) else getattr(y, "shape", ())[:1]
     if n_labels and n_labels[0] != n_rows:
@@ -175,6 +206,18 @@ def _check_some_view(present: NDArray[np.bool_], labels: Sequence[str]) -> None:
     raise ValueError(
         f"Rows without any view: {named}. There is nothing to impute them from: leave them out."
     )
+
+
+def check_not_a_view(n_rows: int, y: Any) -> None:
+    """Raise ValueError if `y` looks like the features of a second model."""
+    if not isinstance(y, np.ndarray) or y.ndim != 2 or y.dtype.kind != "f":
+        return
+    if len(y) == n_rows and y.shape[1] > 1:
+        raise ValueError(
+            f"y is a matrix of floats of shape {y.shape}, and no target is used. If it is the "
+            "features of a second model, give both models in a list, fit([a, b]); if it is a "
+            f"target of {y.shape[1]} outputs, say by views=[width] that X is one view."
+        )
 
 
 def check_informative(views: Views, labels: Sequence[str]) -> None:

@@ -33,18 +33,45 @@ def read_frame(frame: nw.DataFrame[Any]) -> NDArray[Any]:
         dtype = np.result_type(np.float32, *[k for k in kinds if k.kind == "f"])
         array: NDArray[Any] = native.to_numpy(dtype=dtype, na_value=np.nan)
         return array
+    for i in _find_unusual(frame):
+        check_no_text(frame[:, i], frame.columns[i])
     return frame.to_numpy()
+
+
+def shorten(text: Any) -> str:
+    """Beginning of a text, for messages."""
+    text = str(text)
+    return repr(text if len(text) <= 40 else text[:40] + "...")
+
+
+def check_no_text(column: Any, label: Any) -> None:
+    """Raise ValueError if a column begins with a text that is not a number."""
+    text = find_filled(column)
+    if not isinstance(text, str | bytes):
+        return
+    try:
+        float(text)
+    except ValueError:
+        is_vector_text = text.strip()[:1] in ("[", b"[")
+        remedy = (
+            "parse the texts first, such as by json.loads"
+            if is_vector_text
+            else "leave it out, or say which columns to take by the parameter views"
+        )
+        raise ValueError(f"column {label!r} holds text, {shorten(text)}: {remedy}.") from None
 
 
 def _find_vectors(frame: nw.DataFrame[Any]) -> list[int]:
     """Positions of the columns with a vector in each cell."""
+    return [i for i in _find_unusual(frame) if is_vector(find_filled(frame[:, i]))]
+
+
+def _find_unusual(frame: nw.DataFrame[Any]) -> list[int]:
+    """Positions of the columns whose type is not one of numbers."""
     dtypes: Any = getattr(frame.to_native(), "dtypes", None)
     if hasattr(dtypes, "iloc"):  # the schema takes longer, and calls empty cells strings
-        candidates = [i for i, dtype in enumerate(dtypes) if dtype.kind == "O"]
-    else:
-        types = frame.schema.values()
-        candidates = [i for i, dtype in enumerate(types) if not dtype.is_numeric()]
-    return [i for i in candidates if is_vector(find_filled(frame[:, i]))]
+        return [i for i, dtype in enumerate(dtypes) if dtype.kind in "OUS"]
+    return [i for i, dtype in enumerate(frame.schema.values()) if not dtype.is_numeric()]
 
 
 def _is_empty(frame: nw.DataFrame[Any], position: int) -> bool:
@@ -66,12 +93,15 @@ class View:
         Names of the columns, if all have one.
     is_prefixed : bool
         Whether the name of the model precedes the names of the columns in the stacked matrix.
+    index : pandas Index or None
+        Labels of the rows, if there are any.
     """
 
     matrix: Any
     name: str | None = None
     columns: list[str] | None = None
     is_prefixed: bool = True
+    index: Any = None
 
     def name_columns(self, name: str) -> list[str] | None:
         """Names of the columns in the stacked matrix."""
@@ -82,17 +112,39 @@ class View:
 
 def parse_view(x: Any, name: str | None) -> View:
     """Parse one entry of a list or dictionary of matrices."""
+    index = find_index(x)
     x = wrap_frame(x)
     if isinstance(x, nw.DataFrame):
         if _find_vectors(x) or (x.shape[1] == 1 and _is_empty(x, 0)):
-            return View(_read_cells(x, range(x.shape[1])), name)
+            return View(_read_cells(x, range(x.shape[1])), name, index=index)
         are_named = all(isinstance(label, str) for label in x.columns)
-        return View(x, name, x.columns if are_named else None)
+        return View(x, name, x.columns if are_named else None, index=index)
     if isinstance(x, list) and any(cell is None for cell in x):
         cells = np.empty(len(x), dtype=object)
         cells[:] = x
         x = cells
-    return View(VectorColumns.from_columns([x]) if is_cell_column(x) else x, name)
+    matrix = VectorColumns.from_columns([x]) if is_cell_column(x) else x
+    return View(matrix, name, index=index)
+
+
+def find_index(x: Any) -> Any:
+    """Return the labels of the rows of a pandas object, None of anything else."""
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(x, pandas.DataFrame | pandas.Series):
+        return x.index
+    return None
+
+
+def join_indexes(X: Any) -> Any:
+    """Return the labels of the rows of views given apart, None if they have none of their own."""
+    parts = X.values() if isinstance(X, Mapping) else X if isinstance(X, list | tuple) else ()
+    indexes = [index for index in map(find_index, parts) if index is not None]
+    return next((index for index in indexes if not is_default_index(index)), None)
+
+
+def is_default_index(index: Any) -> bool:
+    """Whether these are the row numbers that pandas gives to rows without labels."""
+    return type(index).__name__ == "RangeIndex" and (index.start, index.step) == (0, 1)
 
 
 def parse_frame(frame: nw.DataFrame[Any], layout: Layout) -> list[View] | None:
@@ -108,8 +160,11 @@ def parse_frame(frame: nw.DataFrame[Any], layout: Layout) -> list[View] | None:
         tops: dict[Any, list[int]] = {}
         for i, label in enumerate(labels):
             tops.setdefault(label[0], []).append(i)
+        vectors = set(_find_vectors(frame))
         return [
-            View(
+            _view_of_cells(frame, positions, str(top))
+            if vectors.intersection(positions)
+            else View(
                 frame[:, positions],
                 str(top),
                 ["_".join(map(str, labels[i][1:])) for i in positions],

@@ -24,12 +24,15 @@ class Layout:
         Columns of a dataframe that belong to each view.
     is_fitted : bool
         Whether the layout is known since fit.
+    may_lack : bool
+        Whether a dictionary may lack some of the views, which are then missing in every row.
     """
 
     names: list[str] | None = None
     sizes: list[int] | None = None
     columns: dict[str, list[Hashable]] | None = None
     is_fitted: bool = False
+    may_lack: bool = False
 
     @property
     def origin(self) -> str:
@@ -41,7 +44,7 @@ def check_layout(views: Any) -> Layout:
     """Parse the parameter `views`; raise TypeError or ValueError if it is invalid."""
     if views is None:
         return Layout()
-    if isinstance(views, str | set | frozenset) or len(views) == 0:
+    if not (isinstance(views, Mapping) or _is_listing(views)) or len(views) == 0:
         raise _invalid_views(views)
     names = check_names(views) if isinstance(views, Mapping) else None
     values = list(views.values() if isinstance(views, Mapping) else views)
@@ -53,16 +56,18 @@ def check_layout(views: Any) -> Layout:
             )
         return Layout(names, sizes=[int(v) for v in values])
     groups = [[v] if isinstance(v, str) else v for v in values]
-    if names is None or any(
-        isinstance(v, Mapping | set | frozenset) or not hasattr(v, "__len__") or len(v) == 0
-        for v in groups
-    ):
+    if names is None or not all(_is_listing(v) and len(v) > 0 for v in groups):
         raise _invalid_views(views)
     columns = {name: list(v) for name, v in zip(names, groups, strict=True)}
     for label, count in Counter(chain(*columns.values())).items():
         if count > 1:
             raise ValueError(f"views names the column {label!r} {count} times.")
     return Layout(names, columns=columns)
+
+
+def _is_listing(x: Any) -> bool:
+    """Whether `x` has an order and can be saved: a list, tuple, range, array, Index or Series."""
+    return (isinstance(x, Sequence) and not isinstance(x, str | bytes)) or hasattr(x, "tolist")
 
 
 def _invalid_views(views: Any) -> TypeError:

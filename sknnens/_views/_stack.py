@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sknnens._files._atomic import new_file, release_pages, write_header
+from sknnens._files._atomic import check_not_read, new_file, release_pages, write_header
 from sknnens._views._arrays import Source, parse
 from sknnens._views._checks import check_rows
 from sknnens._views._data import row_slices
@@ -55,8 +55,9 @@ def stack_views(
     TypeError
         If something in `X` is not a matrix.
     ValueError
-        If the matrices have different numbers of rows, or one is not 2-D, or holds infinity, or
-        holds NaN in some columns of a row and not in all.
+        If the matrices have different numbers of rows or row labels, or one is not 2-D, or holds
+        infinity, or holds NaN in some columns of a row and not in all; or if one is read from the
+        file `out`.
 
     Examples
     --------
@@ -68,6 +69,8 @@ def stack_views(
     >>> stack_views({"clip": np.ones((5, 2)), "dino": np.zeros((5, 3))})[1]
     {'clip': 2, 'dino': 3}
     """
+    if out is not None:
+        check_not_read(out, X, "out")
     source = parse(X, check_layout(views))
     arrays = _read(source, None if out is None else slice(0, 1))
     sizes, dtype = [x.shape[1] for x in arrays], np.result_type(*arrays)

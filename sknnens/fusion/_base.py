@@ -50,9 +50,9 @@ class Fusion(MultiviewTransformer):
         Share of the variance of each view that a ridge regression from the others predicts, at
         most 1. NaN unless `view_weights` is ``"auto"`` and there are several views.
     n_features_in_ : int
-        Number of columns of the stacked matrix.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of these columns, if `X` has names.
+        Number of columns of `X`, if it is a matrix or frame, else of all views together.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns of `X`, if it is a frame and all of its labels are strings.
     """
 
     view_weights: Any = None
@@ -122,7 +122,8 @@ class Fusion(MultiviewTransformer):
         ValueError, TypeError
             If `X` does not have the views of `fit`, or is not finite.
         """
-        return self._transform_views(self._read_to_transform(X))
+        rows = self._transform_views(self._read_to_transform(X))
+        return self._label_rows(X, rows)
 
     @fit_context(prefer_skip_nested_validation=True)
     def _fit_read(

@@ -15,6 +15,7 @@ MOST_ROWS = 4096  # more samples hardly change the weights
 LEAST_ROWS = 10  # fewer samples say nothing about a view
 LEAST_WEIGHT = 0.1  # relative to the largest
 LEAST_SHARE = 0.01  # predicted variance below which nothing is known of a view
+WARN_ROWS = 100  # fewer samples predict little of anything
 RANK_POWER = 0.5  # chosen on the development ensembles of the study
 ROUNDING = 1e-6  # relative deviation of what is constant but for the rounding of float32
 
@@ -61,7 +62,7 @@ def weigh_views(views: Views) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     Warns
     -----
     UserWarning
-        If no view predicts a hundredth of the variance of another.
+        If no view predicts a hundredth of the variance of another, of 100 samples or more.
     """
     present = find_directed(views)
     centered = [_center(x, here) for x, here in zip(views.units(), present.T, strict=True)]
@@ -71,7 +72,7 @@ def weigh_views(views: Views) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     weights, shares = np.transpose(
         [_weigh_view(v, centered, here) for v, here in enumerate(present.T)]
     )
-    if len(views) >= LEAST_ROWS and shares.max() < LEAST_SHARE:
+    if len(views) >= WARN_ROWS and shares.max() < LEAST_SHARE:
         warnings.warn(
             f"No view predicts another: at most {shares.max():.1%} of a view's variance. Their "
             "weights are guesses, and a single view may be better than all. Are the rows of the "

@@ -25,7 +25,7 @@ from sknnens import EnsembleRepresentationLearner, stack_views
 from sknnens._files import _persistence
 from sknnens.fusion import ConcatenationPCA
 
-DAMAGED = "is truncated, altered or|was altered|was not written|by a newer version"
+DAMAGED = "is truncated, altered or|was altered|was not written|by another version"
 OWN_TYPES = [
     "sknnens._learner.EnsembleRepresentationLearner",
     "sknnens.fusion._neighborhood.NeighborhoodProjection",
@@ -279,7 +279,8 @@ def content(parameters, attributes=()):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": "2", "version": "3.1"}, r"by a newer version of sknnens \(3.1\)"),
+        ({"format_version": "3", "version": "3.1"}, r"by another version of sknnens \(3.1\)"),
+        ({"format_version": "1", "version": "0.1"}, r"its format is 1, this version reads 2"),
         ({"format": "other"}, "was not written by sknnens"),
         ({"content": '{"estimator": ["GCCA", {}, {}]}'}, "holds a GCCA, not a EnsembleRepres"),
         ({"content": content({"depth": 3}), "version": "2.0"}, "sknnens 2.0 and .*depth"),

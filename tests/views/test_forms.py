@@ -1,5 +1,6 @@
 """The same numbers give the same result, bit for bit, whichever form they came in."""
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -72,12 +73,16 @@ def test_every_form_gives_the_same(name, expected):
         assert_array_equal(fitted.transform(data()), rows)
 
     assert fitted.view_sizes_ == list(SIZES.values())
-    assert fitted.n_features_in_ == sum(SIZES.values())
     names = list(SIZES) if form.names else ["view0", "view1", "view2"]
     assert fitted.view_names_.tolist() == names
     assert views == (SIZES if form.names else list(SIZES.values()))
-    columns = [f"{k}_{i}" for k, size in SIZES.items() for i in range(size)]
-    assert getattr(fitted, "feature_names_in_", np.array([])).tolist() == columns * form.columns
+    frame = nw.from_native(form.X, eager_only=True, pass_through=True)
+    columns = frame.columns if isinstance(frame, nw.DataFrame) else range(sum(SIZES.values()))
+    assert fitted.n_features_in_ == len(columns)
+    if all(isinstance(column, str) for column in columns):
+        assert fitted.feature_names_in_.tolist() == list(columns)
+    else:
+        assert not hasattr(fitted, "feature_names_in_")
 
     found = search(form.X, form.views) if is_split(name) else search(X, views)
     for key in scores:
@@ -180,7 +185,6 @@ def test_names_of_columns_in_a_dictionary_of_frames():
     frames = {k: pd.DataFrame(x).add_prefix("c") for k, x in data().items()}
     fitted = Reader(None).fit(frames)
     expected = fitted.transform(frames)
-    assert fitted.feature_names_in_[:2].tolist() == ["clip_c0", "clip_c1"]
     message = r"^view 1 \('dino'\) has a column 'dino_c2', but it was 'dino_c0' in fit: the"
     with pytest.raises(ValueError, match=message):
         fitted.transform(frames | {"dino": frames["dino"].iloc[:, ::-1]})

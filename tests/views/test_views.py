@@ -92,7 +92,7 @@ BAD_FITS = {
         TypeError,
         "view 1: [Ss]parse data was passed",
     ),
-    "strings": ({}, np.full((9, 2), "a", dtype=object), ValueError, "could not convert string"),
+    "strings": ({}, np.full((9, 2), "a", dtype=object), ValueError, "^column 0 holds text, 'a'"),
     "objects": ({}, np.full((9, 2), {}, dtype=object), TypeError, "must be .* string.* number"),
     "no rows": ({}, np.empty((0, 4)), ValueError, "0 sample"),
     "no columns": ({}, [np.ones((9, 2)), np.empty((9, 0))], ValueError, "view 1: .* 0 feature"),
@@ -232,7 +232,7 @@ BAD_FITS = {
         [np.ones((3, 4))] * 20,
         ValueError,
         r"^X is a list of 20 matrices with 3 row\(s\) each: more models than samples\. A list "
-        r"holds one matrix per model\. " + SAFE_FORM,
+        r"holds one matrix per model\. If it does, give a dictionary\. " + SAFE_FORM,
     ),
     "zero view": ({}, [np.ones((9, 2)), np.zeros((9, 2))], ValueError, "view 1 is zero in every"),
     "weights": ({"view_weights": [1]}, TWO, ValueError, r"shape \(2,\)"),
