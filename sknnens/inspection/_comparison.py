@@ -18,7 +18,8 @@ from sklearn.utils.parallel import Parallel, delayed
 from sknnens import fusion
 from sknnens._compat import Interval, RealNotInt, StrOptions, check_pandas_support, validate_params
 from sknnens._neighbors import nearest, occurrence_skewness, overlap, to_unit
-from sknnens._views import FLOAT_DTYPES, Views, column_slices, read_views, unit_rows
+from sknnens._progress import ProgressBar
+from sknnens._views import FLOAT_DTYPES, Views, column_slices, is_empty, read_views, unit_rows
 from sknnens.inspection._displays import ComparisonDisplay
 from sknnens.metrics import rankme_score
 
@@ -64,7 +65,7 @@ def compare_representations(
     missing_views: str = "error",
     random_state: int | np.random.RandomState | None = None,
     n_jobs: int | None = None,
-    verbose: int = 0,
+    verbose: bool | int = False,
 ) -> ComparisonDisplay:
     """Compare the learner with baselines on the user's own features.
 
@@ -111,8 +112,8 @@ def compare_representations(
         Seed of the drawing, the folds and the methods.
     n_jobs : int, default=None
         Number of parallel fits; see scikit-learn's glossary.
-    verbose : int, default=0
-        Verbosity of joblib.
+    verbose : bool or int, default=False
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -195,11 +196,17 @@ def compare_representations(
     of_views = Parallel(n_jobs=n_jobs)(
         delayed(_find_view_neighbors)(data, test) for _, test in folds
     )
-    records = Parallel(n_jobs=n_jobs, verbose=verbose)(
+    done = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_evaluate)(name, clone(method), data, folds[i], of_views[i], neighbors)
         for name, method in prepared.items()
         for i in range(len(folds))
     )
+    records = []
+    with ProgressBar(len(prepared) * len(folds), "compare", "fit", bool(verbose)) as progress:
+        for name in prepared:
+            for _ in folds:
+                records.append(next(done))
+                progress.update(1, name)
     keys = pandas.MultiIndex.from_product([prepared, range(len(folds))], names=["method", "fold"])
     scores = pandas.DataFrame(records, keys)
     ratio = float(np.mean([len(test) / len(train) for train, test in folds]))
@@ -230,8 +237,19 @@ def _check_labels(y: ArrayLike, x: NDArray[Any]) -> NDArray[np.intp]:
     """Return the classes, numbered from 0."""
     labels = column_or_1d(y)
     check_consistent_length(x, labels)
+    missing = [row for row, label in enumerate(labels) if is_empty(label)]
+    if missing:
+        shown = ", ".join(map(str, missing[:5])) + ", ..." * (len(missing) > 5)
+        raise ValueError(
+            f"y has no label in {len(missing)} of {len(labels)} rows ({shown}): leave these "
+            "samples out of X and y, or measure without labels, y=None."
+        )
+    try:
+        classes, numbers = np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in labels})
+        raise ValueError(f"y must hold labels of one type, got {kinds}.") from error
     check_classification_targets(labels)
-    classes, numbers = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"y must hold two classes or more, got {classes.tolist()}.")
     return np.asarray(numbers, dtype=np.intp)
@@ -293,9 +311,16 @@ def _make_folds(cv: Any, data: _Data, seed: int) -> list[Fold]:
     elif cv is None or isinstance(cv, Integral):
         kind = KFold if data.labels is None else StratifiedKFold
         cv = kind(5 if cv is None else int(cv), shuffle=True, random_state=seed)
-    splits = cv.split(data.X, data.labels) if hasattr(cv, "split") else cv
     rows = np.arange(len(data.X))  # a split may be a mask
-    folds = [(rows[np.asarray(train)], rows[np.asarray(test)]) for train, test in splits]
+    try:
+        splits = cv.split(data.X, data.labels) if hasattr(cv, "split") else cv
+        folds = [(rows[np.asarray(train)], rows[np.asarray(test)]) for train, test in splits]
+    except ValueError as error:
+        if "groups" not in str(error):
+            raise
+        raise ValueError(
+            f"cv={cv!r} needs groups: pass its splits, cv=list(splitter.split(X, y, groups))."
+        ) from error
     if not folds or any(len(train) < 2 or len(test) == 0 for train, test in folds):
         raise ValueError(f"cv={cv!r} leaves nothing to fit on or to measure on.")
     return folds

@@ -18,6 +18,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import (
+    GroupKFold,
     KFold,
     RepeatedStratifiedKFold,
     ShuffleSplit,
@@ -199,6 +200,17 @@ def test_the_same_seed_gives_the_same(planted):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_progress(planted, capfd, n_jobs):
+    X, y = planted
+    compare_representations(X, y, methods=FAST, cv=3, n_jobs=n_jobs)
+    assert capfd.readouterr().err == ""
+    compare_representations(X, y, methods=FAST, cv=3, n_jobs=n_jobs, verbose=True)
+    lines = capfd.readouterr().err.replace("\r", "\n").split("\n")
+    n_fits = 3 * len({*FAST, "concatenation"})
+    assert f"{n_fits}/{n_fits}" in [line for line in lines if line.startswith("compare: ")][-1]
+
+
 def test_several_at_a_time(planted):
     X, y = planted
     one, two = (
@@ -372,6 +384,17 @@ def test_labels_of_every_kind(planted):
             pd.testing.assert_series_equal(found, expected)
     with pytest.raises(ValueError, match="Unknown label type: continuous"):
         compare_representations(X, np.linspace(0, 1, 120), **options)
+    gaps = np.where(np.arange(120) % 3 == 0, None, y)
+    for labels in (gaps, gaps.tolist(), pd.Series(gaps), pd.array(gaps, "string")):
+        with pytest.raises(
+            ValueError, match=r"^y has no label in 40 of 120 rows \(0, 3, 6, 9, 12, "
+        ):
+            compare_representations(X, labels, **options)
+    for labels in (pd.array([1, None] * 60, "Int64"), [np.nan, 1.0] * 60):
+        with pytest.raises(ValueError, match=r"^y has no label in 60 of 120 rows"):
+            compare_representations(X, labels, **options)
+    with pytest.raises(ValueError, match=r"^y must hold labels of one type, got \['int', 'str'\]"):
+        compare_representations(X, np.array(["a", 1] * 60, dtype=object), **options)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         compare_representations(np.hstack(list(X.values())), y[:-1], views=[8, 8], **options)
 
@@ -395,6 +418,8 @@ def test_what_is_wrong_is_named(planted):
         compare(cv=12)
     with pytest.raises(ValueError, match="leaves nothing to fit on or to measure on"):
         compare(cv=[])
+    with pytest.raises(ValueError, match=r"^cv=GroupKFold.* needs groups: pass its splits"):
+        compare(cv=GroupKFold(3))
     with pytest.raises(ValueError, match="The 'max_samples' parameter of compare_representations"):
         compare(max_samples=1.5)
     with pytest.raises(ValueError, match="The 'methods' parameter of compare_representations"):
