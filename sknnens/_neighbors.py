@@ -12,6 +12,8 @@ from sklearn.utils import check_array
 from sknnens._views import FLOAT_DTYPES, as_native, row_norms, row_slices, unit_rows
 
 MAX_ROWS = 1024  # per chunk; more are no faster
+GROUP_SIZE = 16  # columns whose maximum is taken first; partitions of fewer numbers are faster
+MOST_CANDIDATES = 16  # times as many as are wanted
 
 
 def read_rows(x: ArrayLike, name: str) -> NDArray[Any]:
@@ -71,15 +73,24 @@ def nearest(
 
 def largest(x: NDArray[Any], k: int) -> NDArray[np.intp]:
     """Columns of the k largest entries of each row, largest first; ties go to the first column."""
-    columns = np.argpartition(x, x.shape[1] - k, axis=1)[:, -k:].copy()
-    smallest = np.take_along_axis(x, columns, axis=1).min(axis=1, keepdims=True)
-    # a partition picks any of the entries tied with the smallest; row by row to save memory
-    for i in np.flatnonzero((x >= smallest).sum(axis=1) > k):
-        above = np.flatnonzero(x[i] > smallest[i])
-        columns[i] = np.append(above, np.flatnonzero(x[i] == smallest[i])[: k - len(above)])
-    columns.sort(axis=1)
-    order = np.argsort(-np.take_along_axis(x, columns, axis=1), axis=1, kind="stable")
-    result: NDArray[np.intp] = np.take_along_axis(columns, order, axis=1)
+    # no more than the k-th largest entry: the k-th largest of the maxima of groups of columns
+    n_groups = x.shape[1] // GROUP_SIZE
+    if n_groups >= k:
+        maxima = x[:, :n_groups].copy()
+        for begin in range(n_groups, n_groups * GROUP_SIZE, n_groups):
+            np.maximum(maxima, x[:, begin : begin + n_groups], out=maxima)
+    else:
+        maxima = x
+    at = maxima.shape[1] - k
+    is_large = x >= np.partition(maxima, at, axis=1)[:, at, None]
+    counts = is_large.sum(axis=1)
+    if counts.sum() > MOST_CANDIDATES * k * len(x) and len(x) > 1:  # many ties: save memory
+        half = len(x) // 2
+        return np.concatenate([largest(x[:half], k), largest(x[half:], k)])
+    rows, columns = np.nonzero(is_large)
+    order = np.lexsort((columns, -x[rows, columns], rows))
+    first = np.cumsum(counts) - counts
+    result: NDArray[np.intp] = columns[order][first[:, None] + np.arange(k)]
     return result
 
 
