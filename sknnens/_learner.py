@@ -164,7 +164,7 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         Number of epochs that were run.
     loss_ : float
         Mean loss of a sample in the last epoch: the weighted sum over its views of 1 - cosine
-        similarity. NaN if the first epoch was interrupted.
+        similarity.
     loss_curve_ : list of float
         Loss of each epoch.
     device_ : str
@@ -308,7 +308,7 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         """Learn the MLPs, and the representations of `X`.
 
         If it raises, the estimator is left as it was. An interrupt, such as Ctrl-C, during the
-        training leaves it fitted by the epochs that were run.
+        training leaves it fitted by the epochs that were run, if there were any.
 
         Parameters
         ----------
@@ -321,8 +321,9 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
               MultiIndex columns whose first level is the model, or with one column per model and
               a vector in each cell.
 
-            All give the same result. The tools of scikit-learn split frames and the one matrix
-            by samples; a list they split by models, see :func:`stack_views`.
+            All give the same result. Objects of pandas must have the same row labels. The tools of
+            scikit-learn split frames and the one matrix by samples; a list they split by models,
+            see :func:`stack_views`.
         y : None
             Ignored, but for its length if `X` is a list.
 
@@ -357,6 +358,8 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
                 f"{self.batch_size}), n_components or hidden_size, or fit on fewer samples: "
                 "transform takes any number."
             ) from error
+        if record.interrupted and not record.loss_curve:
+            raise KeyboardInterrupt
         self.__dict__.pop("embedding_", None)  # of an earlier fit
         self._publish(fitted)
         tasks.finish()
@@ -553,7 +556,7 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
             their views, these are found by name, and everything else in `X` is ignored.
         out : str or path-like, default=None
             Name of a file in NumPy's format to write the result to, which is then never whole in
-            memory. An existing file is replaced, unless `X` is a memory map of it.
+            memory. An existing file is replaced, unless `X` is read from it.
 
         Returns
         -------
@@ -572,12 +575,12 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         if out is None:
             rows = np.empty(shape, dtype=views.dtype)
             self._infer(views, self.transform_max_iter, self.normalize, rows)
-            return self._label_rows(X, rows)
+            return self._label_rows(rows, views.index)
         check_not_read(out, [X, self], "out")
         with new_matrix(out, shape, views.dtype) as rows:
             self._infer(views, self.transform_max_iter, self.normalize, rows)
             del rows  # Windows renames no file that is mapped
-        return np.load(out, mmap_mode="r")
+        return self._label_rows(np.load(out, mmap_mode="r"), views.index)
 
     def _infer(self, views: Views, max_iter: int, normalize: bool, out: NDArray[Any]) -> None:
         """Write the representations of views that are read to `out`."""
@@ -589,11 +592,12 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         def start(rows: slice) -> NDArray[Any]:
             return self._start(self.init_, views.take(rows))
 
-        losses = []  # of the chunks, times their rows
+        total = 0.0
 
         def on_chunk(n_rows: int, loss: float) -> None:
-            losses.append(n_rows * loss)
-            progress.update(n_rows, f"loss={sum(losses) / (progress.done + n_rows):.4f}")
+            nonlocal total
+            total += n_rows * loss
+            progress.update(n_rows, f"loss={total / (progress.done + n_rows):.4f}")
             for x in (*views.arrays, out):
                 release_pages(x)
 

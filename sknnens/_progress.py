@@ -11,7 +11,7 @@ def tell(message: str) -> bool:
     try:
         sys.stderr.write(message)
         sys.stderr.flush()
-    except (AttributeError, OSError, ValueError):  # None without a console, or broken, or closed
+    except Exception:  # None without a console, closed, broken, or a window's
         return False
     return True
 
@@ -36,7 +36,7 @@ class ProgressBar:
                 self.bar = tqdm(total=self.total, desc=self.description, unit=self.unit)
             except ImportError:
                 pass
-            except (OSError, ValueError):
+            except Exception:
                 self.enabled = False
         return self
 
@@ -52,7 +52,7 @@ class ProgressBar:
         try:
             self.bar.set_postfix_str(state, refresh=False)
             self.bar.update(n_done)
-        except (OSError, ValueError):
+        except Exception:
             self.enabled = False
 
     def __exit__(
@@ -66,5 +66,5 @@ class ProgressBar:
         if self.bar is None:
             tell("\n")
         else:
-            with suppress(OSError, ValueError):
+            with suppress(Exception):
                 self.bar.close()

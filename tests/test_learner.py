@@ -301,12 +301,15 @@ def test_ctrl_c_in_the_first_batch(views, monkeypatch):
 
     monkeypatch.setattr("sknnens._engine._train.RowAdam.step", interrupt)
     fitted = learner(warmup=0.0)
-    with pytest.raises(KeyboardInterrupt, match="fitted by 0 epochs"):
+    with pytest.raises(KeyboardInterrupt):
         fitted.fit(views)
-    assert fitted.n_iter_ == 0
-    assert np.isnan(fitted.loss_)
+    assert not hasattr(fitted, "coefs_")
     monkeypatch.undo()
-    assert np.isfinite(fitted.transform(views)).all()
+    before = dict(vars(fitted.fit(views)))
+    monkeypatch.setattr("sknnens._engine._train.RowAdam.step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fitted.fit(views)
+    assert all(vars(fitted)[k] is v for k, v in before.items())
 
 
 def test_ctrl_c_before_training_leaves_the_estimator_as_it_was(views, monkeypatch):

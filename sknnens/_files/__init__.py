@@ -9,12 +9,13 @@ from sknnens._files._atomic import (
     remove_partials,
     write_header,
 )
-from sknnens._files._persistence import PortableMixin
+from sknnens._files._persistence import PortableMixin, check_savable
 
 __all__ = [
     "PortableMixin",
     "check_not_read",
     "check_path",
+    "check_savable",
     "new_file",
     "new_matrix",
     "release_pages",

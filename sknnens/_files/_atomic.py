@@ -40,39 +40,74 @@ def check_path(path: str | os.PathLike[str], parameter: str) -> Path:
 def check_not_read(path: str | os.PathLike[str], source: Any, parameter: str) -> None:
     """Raise ValueError if something in `source` is read from the file of that name.
 
-    It may be an array, dataset or frame, an estimator, or a collection of such.
+    It may be an array, tensor, dataset or frame, an estimator, or a collection of such.
     """
     if not os.path.exists(path):
         return
-    for name in _files_of(source):
-        if os.path.exists(name) and os.path.samefile(name, path):
-            raise ValueError(f"{parameter}={os.fsdecode(path)!r} is a file that is read from.")
+    mapped = _find_mapped(path)
+    names: set[str] = set()
+    for x in _leaves(source):
+        names.update(_find_names(x))
+        if any(_find_address(x) in span for span in mapped):
+            names.add(os.fspath(path))
+    if any(os.path.exists(name) and os.path.samefile(name, path) for name in names):
+        raise ValueError(f"{parameter}={os.fsdecode(path)!r} is a file that is read from.")
 
 
-def _files_of(x: Any) -> Iterator[str]:
-    """Names of the files that arrays are memory maps of, or datasets of h5py belong to."""
-    if isinstance(x, Mapping):
+def _leaves(x: Any) -> Iterator[Any]:
+    """Arrays and the like in a collection, a frame or an estimator."""
+    if isinstance(x, Mapping) and not hasattr(x, "zip"):  # but for an NpzFile
         parts: Iterable[Any] = x.values()
     elif isinstance(x, list | tuple):
-        parts = x
+        parts = () if x and isinstance(x[0], int | float | str | np.generic) else x
     elif hasattr(x, "get_params"):
         parts = vars(x).values()
-    elif hasattr(x, "iloc"):  # a frame or Series of pandas
-        columns = [x.iloc[:, i] for i in range(x.shape[1])] if x.ndim == 2 else [x]
-        parts = [column.to_numpy() for column in columns if isinstance(column.dtype, np.dtype)]
+    elif hasattr(x, "iloc") and hasattr(x, "to_numpy"):  # a frame or Series of pandas
+        dtypes = set(x.dtypes) if x.ndim == 2 else {x.dtype}
+        if len(dtypes) > 1:
+            parts = (x.iloc[:, i] for i in range(x.shape[1]))
+        else:  # no copy
+            parts = [x.to_numpy()] if isinstance(dtypes.pop(), np.dtype) else ()
     elif isinstance(x, np.ndarray) and x.dtype == object:
-        parts = x.flat
+        parts = () if x.size and isinstance(x.flat[0], int | float | str) else x.flat
     else:
-        if hasattr(getattr(x, "file", None), "filename"):
-            yield x.file.filename
-        base = x
-        while base is not None:
-            if isinstance(base, np.memmap) and base.filename is not None:
-                yield base.filename
-            base = getattr(base, "base", None)
+        yield x
         return
     for part in parts:
-        yield from _files_of(part)
+        yield from _leaves(part)
+
+
+def _find_names(x: Any) -> Iterator[str]:
+    """Names of the files that an array is a memory map of, or an archive or dataset belongs to."""
+    if hasattr(x, "zip") and hasattr(getattr(x, "fid", None), "name"):  # an NpzFile
+        yield x.fid.name
+    if hasattr(getattr(x, "file", None), "filename"):  # of h5py
+        yield x.file.filename
+    while x is not None:
+        if isinstance(x, np.memmap) and x.filename is not None:
+            yield os.fspath(x.filename)
+        x = getattr(x, "base", None)
+
+
+def _find_mapped(path: str | os.PathLike[str]) -> list[range]:
+    """Addresses at which a file is mapped into memory; Linux tells.
+
+    Arrays do not always know, nor do tensors.
+    """
+    maps, mapped = Path("/proc/self/maps"), []
+    for line in maps.read_text().splitlines() if maps.exists() else ():
+        span, *_, name = line.split(maxsplit=5)
+        if name.startswith("/") and os.path.exists(name) and os.path.samefile(name, path):
+            begin, end = (int(number, 16) for number in span.split("-"))
+            mapped.append(range(begin, end))
+    return mapped
+
+
+def _find_address(x: Any) -> int:
+    """Where the numbers of an array or tensor are in memory, 0 if it does not tell."""
+    if hasattr(x, "data_ptr"):
+        return int(x.data_ptr())
+    return int(x.__array_interface__["data"][0]) if isinstance(x, np.ndarray) else 0
 
 
 def remove_partials(path: Path) -> None:

@@ -185,12 +185,23 @@ def _encode(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
                 ),
             ]
         }
-    if hasattr(value, "tolist") and not isinstance(value, np.ndarray):  # of pandas
-        return _encode(value.tolist(), name, arrays)
+    if isinstance(value, Mapping):
+        return {"pairs": _encode(list(map(list, value.items())), name, arrays)}
+    if hasattr(value, "to_numpy") and hasattr(value, "__len__"):  # an Index or Series
+        return _encode(list(value), name, arrays)
     raise TypeError(
         f"{name.lstrip('.')} holds a {type(value).__name__}, which a file cannot hold; a pickle "
         "can."
     )
+
+
+def check_savable(value: Any, name: str) -> None:
+    """Raise TypeError if a file cannot hold the value of this parameter."""
+    try:
+        _encode(value, name, {})
+    except TypeError as error:
+        found = str(error).split(", ")[0]
+        raise TypeError(f"{found}, which save could not keep: use texts or numbers.") from error
 
 
 def _is_saved(name: str) -> bool:
@@ -207,6 +218,8 @@ def _decode(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     ((kind, content),) = value.items()
     if kind == "array":
         return arrays[content]
+    if kind == "pairs":
+        return dict(_decode(content, arrays))
     if kind == "tuple":
         return tuple(_decode(content, arrays))
     if kind == "texts":

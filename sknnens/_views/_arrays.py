@@ -16,10 +16,13 @@ from sknnens._views._cells import (
     VectorColumns,
     fill_masked,
     find_filled,
+    find_text,
     is_cell_column,
+    is_empty,
     is_vector,
     read_cell,
     read_tensor,
+    shorten,
 )
 from sknnens._views._checks import (
     check_same_lengths,
@@ -30,11 +33,9 @@ from sknnens._views._checks import (
 )
 from sknnens._views._frames import (
     View,
-    check_no_text,
     parse_frame,
     parse_view,
     read_frame,
-    shorten,
     wrap_frame,
 )
 from sknnens._views._layout import (
@@ -64,6 +65,8 @@ class Source:
         Its `sizes` are the widths of the views, if they are known.
     is_stacked : bool
         Whether there is one matrix with all views side by side.
+    index : pandas Index or None
+        Labels of the rows of views given apart, if there are any.
     """
 
     views: list[View]
@@ -71,6 +74,7 @@ class Source:
     labels: list[str]
     layout: Layout
     is_stacked: bool
+    index: Any = None
 
     @property
     def n_rows(self) -> int:
@@ -96,14 +100,15 @@ class Source:
                 x = view.matrix if rows is None else view.matrix[rows]
                 if isinstance(x, VectorColumns):
                     x = x.to_array(None if sizes is None else sizes[i])
-                array = check_array(
-                    as_native(x),
-                    dtype=FLOAT_DTYPES,
-                    ensure_all_finite=False,
-                    ensure_min_samples=min_samples,
-                    estimator=estimator,
-                    input_name="X",
-                )
+                with explain_texts(x):
+                    array = check_array(
+                        as_native(x),
+                        dtype=FLOAT_DTYPES,
+                        ensure_all_finite=False,
+                        ensure_min_samples=min_samples,
+                        estimator=estimator,
+                        input_name="X",
+                    )
             arrays.append(array)
         return arrays
 
@@ -147,10 +152,9 @@ def parse(X: Any, layout: Layout) -> Source:
         with label_errors(label):
             matrices.append(_as_matrix(view.matrix))
     check_same_lengths(matrices)
-    if not isinstance(frame, nw.DataFrame):  # whose columns have the same rows
-        check_same_rows([view.index for view in views], labels)
+    index = check_same_rows([view.index for view in views], labels)
     views = [replace(view, matrix=x) for view, x in zip(views, matrices, strict=True)]
-    return Source(views, names, labels, layout, is_stacked=False)
+    return Source(views, names, labels, layout, is_stacked=False, index=index)
 
 
 def _find_views(X: Any, layout: Layout) -> list[View] | None:
@@ -180,8 +184,8 @@ def _order_views(views: list[View], layout: Layout) -> list[View]:
     if wanted is None:
         return views
     if layout.may_lack and set(names) < set(wanted):
-        n_rows = _n_rows(views[0].matrix)
-        empty = VectorColumns([np.full(n_rows, None)], [None])
+        matrix = _as_matrix(views[0].matrix)
+        empty = VectorColumns([np.full(matrix.shape[0], None)], [None])
         views = views + [View(empty, name) for name in wanted if name not in names]
         names = [str(view.name) for view in views]
     for name in wanted:
@@ -198,13 +202,9 @@ def _is_view_list(X: Any) -> bool:
     return isinstance(X, list | tuple) and any(_n_axes(x) >= 2 or is_cell_column(x) for x in X)
 
 
-def _n_rows(x: Any) -> int:
-    return int(x.shape[0]) if hasattr(x, "shape") else len(x)
-
-
 def _n_axes(x: Any) -> int:
-    if _has_special_rows(x):
-        return 1 + max(_n_axes(row) for row in x)
+    if isinstance(x, list | tuple) and x and _is_special(x[0]):
+        return 1 + len(x[0].shape)
     try:
         return len(x.shape) if hasattr(x, "shape") else int(np.ndim(x))
     except ValueError:  # ragged: check_array says so in its own words
@@ -214,11 +214,41 @@ def _n_axes(x: Any) -> int:
 def _as_matrix(x: Any) -> Any:
     """Check that there are two axes, and convert nested lists and tensors."""
     if not isinstance(x, VectorColumns | nw.DataFrame):
-        x = as_native(x)
+        with explain_texts(x):
+            x = as_native(x)
     if len(getattr(x, "shape", ())) != 2:
-        check_array(x, dtype=None, ensure_all_finite=False)  # says what is wrong with it
+        with explain_texts(x):
+            check_array(x, dtype=None, ensure_all_finite=False)  # says what is wrong with it
         x = np.asarray(x)
     return x
+
+
+@contextmanager
+def explain_texts(x: Any) -> Iterator[None]:
+    """Name the column of a text in the message of an error about `x`, if there is one."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        columns: dict[Any, Any]
+        if isinstance(x, nw.DataFrame):
+            columns = {label: x[:, i] for i, label in enumerate(x.columns)}
+        elif isinstance(x, np.ndarray) and x.ndim == 2 and x.dtype.kind in "OU":
+            columns = dict(enumerate(x.T))
+        elif not isinstance(x, np.ndarray) and len(getattr(x, "shape", ())) == 1:
+            columns = {getattr(x, "name", None): x}
+        else:
+            raise
+        for label, column in columns.items():
+            if (text := find_text(column)) is not None:
+                remedy = (
+                    "parse the texts first, such as by json.loads"
+                    if text.strip().startswith("[")
+                    else "leave it out, or say which columns to take by the parameter views"
+                )
+                raise ValueError(
+                    f"column {label!r} holds text, {shorten(text)}: {remedy}."
+                ) from error
+        raise
 
 
 @contextmanager
@@ -252,14 +282,17 @@ def as_native(x: Any) -> Any:
     if isinstance(x, nw.DataFrame):
         x = read_frame(x)
     elif isinstance(x, list | tuple) or (hasattr(x, "__array__") and not hasattr(x, "dtype")):
+        is_listed = isinstance(x, list | tuple)
         try:
             x = np.asarray([read_cell(row) for row in x] if _has_special_rows(x) else x)
         except ValueError:  # ragged: check_array says so in its own words
             return x
+        if is_listed and x.ndim == 3 and x.shape[1] == 1:  # rows of shape (1, d)
+            x = x[:, 0]
     if getattr(x, "ndim", 0) > 2:
         remedy = (
             "Call .squeeze(1) on it."
-            if x.shape[1] == 1
+            if x.ndim == 3 and x.shape[1] == 1
             else "If the first axis counts the models, put them side by side: "
             "X, views = stack_views(list(X))."
         )
@@ -274,7 +307,8 @@ def _check_item(item: Any) -> None:
     if isinstance(item, str | os.PathLike):
         text = shorten(item) if isinstance(item, str) else repr(item)
         raise TypeError(
-            f"Expected numbers, got {text}. Open a file by np.load(path, mmap_mode='r')."
+            f"Expected numbers, got {text}. Open a file by np.load(path, mmap_mode='r'), or parse "
+            "texts first, such as by json.loads."
         )
     if isinstance(item, Mapping) and not hasattr(item, "shape"):  # a sparse matrix may be one
         raise TypeError("Expected numbers, but the rows are dictionaries: give its columns, X[:].")
@@ -282,9 +316,14 @@ def _check_item(item: Any) -> None:
 
 def _has_special_rows(rows: Any) -> bool:
     """Whether there are rows that NumPy would not read, or whose mask it would lose."""
+    return isinstance(rows, list | tuple) and any(map(_is_special, rows))
+
+
+def _is_special(row: Any) -> bool:
     torch = sys.modules.get("torch")
-    special = np.ma.MaskedArray if torch is None else (np.ma.MaskedArray, torch.Tensor)
-    return isinstance(rows, list | tuple) and any(isinstance(row, special) for row in rows)
+    return isinstance(row, np.ma.MaskedArray) or (
+        torch is not None and isinstance(row, torch.Tensor)
+    )
 
 
 def _to_usual_type(x: NDArray[Any]) -> NDArray[Any]:
@@ -294,11 +333,13 @@ def _to_usual_type(x: NDArray[Any]) -> NDArray[Any]:
             return x.astype(np.float64)
         # scikit-learn takes another byte order for another type, and would convert it to float32
         return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
-    if x.dtype.kind in "OUS" and x.ndim == 2:
-        for column in range(x.shape[1]):
-            check_no_text(x[:, column], column)
-        if x.dtype == object and any(issubclass(kind, float) for kind in set(map(type, x.flat))):
+    if x.dtype == object and x.ndim == 2:  # Python's numbers are doubles
+        try:
             return x.astype(np.float64)  # None becomes NaN
+        except TypeError:  # NA of pandas does not
+            x = x.copy()
+            x[np.frompyfunc(is_empty, 1, 1)(x).astype(bool)] = None
+            return x.astype(np.float64)
     return x
 
 

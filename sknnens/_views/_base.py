@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sknnens._compat import is_pandas_output, validate_parameter_constraints
 from sknnens._files import PortableMixin
 from sknnens._views._arrays import Source, join_types, parse
+from sknnens._views._cells import is_cell_column
 from sknnens._views._checks import (
     check_informative,
     check_not_a_view,
@@ -24,7 +25,7 @@ from sknnens._views._checks import (
     check_views,
 )
 from sknnens._views._data import Views
-from sknnens._views._frames import join_indexes, wrap_frame
+from sknnens._views._frames import wrap_frame
 from sknnens._views._layout import Layout, check_layout, column_slices, default_names
 
 
@@ -81,7 +82,7 @@ def read_to_fit(
     `check_views` for `allow_missing` and `drops_rows`.
     """
     source = parse(X, check_layout(views))
-    if source.is_stacked and source.layout.sizes is None:
+    if len(source.views) == 1 and source.layout == Layout():
         check_not_a_view(source.n_rows, y)
     elif isinstance(X, list | tuple) and not source.is_stacked:
         widths = {view.matrix.shape[1] for view in source.views}
@@ -126,11 +127,15 @@ def _describe_columns(X: Any, source: Source, names: list[str], sizes: list[int]
         return vars(probe) | {"_column_names": texts}
     texts = [view.name_columns(name) for view, name in zip(source.views, names, strict=True)]
     frame = wrap_frame(X)
-    if not isinstance(frame, nw.DataFrame):
+    if isinstance(frame, nw.DataFrame):
+        labels: list[Any] = frame.columns
+    elif is_cell_column(X):
+        labels = [getattr(X, "name", None)]
+    else:
         return {"n_features_in_": sum(sizes), "_column_names": texts}
-    columns = {"n_features_in_": frame.shape[1], "_column_names": texts}
-    if all(isinstance(label, str) for label in frame.columns):
-        columns["feature_names_in_"] = np.array(frame.columns, dtype=object)
+    columns: dict[str, Any] = {"n_features_in_": len(labels), "_column_names": texts}
+    if all(isinstance(label, str) for label in labels):
+        columns["feature_names_in_"] = np.array(labels, dtype=object)
     return columns
 
 
@@ -207,21 +212,42 @@ class MultiviewTransformer(
         layout = Layout(names, self.view_sizes_, columns, is_fitted=True, may_lack=may_lack)
         source = parse(X, layout)
         arrays = source.read(estimator=self)
-        if source.is_stacked and self.n_features_in_ == sum(self.view_sizes_):
-            validate_data(self, X, reset=False, skip_check_array=True)
+        if source.is_stacked:
+            self._check_stacked_names(X)
         arrays = source.split(arrays)
-        self._check_column_names(source)
+        if not source.is_stacked:
+            self._check_column_names(source)
         used = np.flatnonzero(self.view_weights_).tolist()
-        return check_views(
+        checked, _ = check_views(
             join_types([arrays[i] for i in used]),
             [source.labels[i] for i in used],
             allow_missing=may_lack,
-        )[0]
+        )
+        return replace(checked, index=source.index)
+
+    def _check_stacked_names(self, X: Any) -> None:
+        """Raise ValueError if a stacked matrix has other columns than the views side by side."""
+        names = getattr(self, "feature_names_in_", np.array([])).tolist()
+        flat = [text for texts in self._column_names for text in texts or [None]]
+        if None in flat or names == flat:
+            if self.n_features_in_ == sum(self.view_sizes_):
+                validate_data(self, X, reset=False, skip_check_array=True)
+            return
+        frame = wrap_frame(X)
+        if not isinstance(frame, nw.DataFrame):
+            if sorted(flat) == sorted(names):
+                raise ValueError(
+                    "X has no names, and the columns of the views were not in their order in fit: "
+                    "give a frame, or stack it by stack_views(frame, views)."
+                )
+        elif frame.columns != flat:
+            raise ValueError(
+                f"The feature names should match those of the views in fit, {flat[:3]} and so on, "
+                f"got {frame.columns[:3]}."
+            )
 
     def _check_column_names(self, source: Source) -> None:
         """Raise ValueError if the columns of a view have other names than in fit."""
-        if source.is_stacked:
-            return
         for view, name, label, fitted in zip(
             source.views, self.view_names_, source.labels, self._column_names, strict=True
         ):
@@ -235,14 +261,14 @@ class MultiviewTransformer(
                 "be the same, in the same order."
             )
 
-    def _label_rows(self, X: Any, rows: NDArray[Any]) -> Any:
-        """Return the rows with the labels of views given apart, if the output is to be of pandas.
+    def _label_rows(self, rows: NDArray[Any], index: Any) -> Any:
+        """Return the rows with these labels, if there are any and the output is to be of pandas.
 
         scikit-learn takes over the labels of a single frame, and leaves a frame's labels alone.
         """
-        if is_pandas_output(self) and (index := join_indexes(X)) is not None:
-            return sys.modules["pandas"].DataFrame(rows, index=index)
-        return rows
+        if index is None or not is_pandas_output(self):
+            return rows
+        return sys.modules["pandas"].DataFrame(rows, index=index)
 
     def _publish(self, fitted: dict[str, Any]) -> None:
         """Set the fitted attributes all at once, so that an interrupt cannot split them."""

@@ -68,19 +68,46 @@ def read_tensor(x: Any) -> Any:
 
 
 def fill_masked(x: Any) -> Any:
-    """NaN in place of masked entries; anything but a masked array is returned as it is."""
+    """NaN, or None among objects, in place of masked entries; others are returned as they are."""
     if not isinstance(x, np.ma.MaskedArray):
         return x
-    if not np.ma.is_masked(x):
+    if not np.ma.is_masked(x) or x.dtype.kind not in "biufO":
         return x.data
-    dtype = x.dtype if x.dtype.kind == "f" else np.float32
-    return np.ma.filled(x.astype(dtype), np.nan)
+    filled = x.data.astype(np.float32) if x.dtype.kind in "biu" else x.data.copy()
+    filled[np.ma.getmaskarray(x)] = None if x.dtype == object else np.nan
+    return filled
 
 
 def read_cell(cell: Any) -> NDArray[Any]:
     """Array of one vector; a shape of (1, d) counts as one."""
     vector = np.asarray(fill_masked(read_tensor(cell)))
-    return vector[0] if vector.ndim == 2 and len(vector) == 1 else vector
+    if len(vector.shape) > 0 and len(vector) == 1 and np.ndim(vector[0]) == 1:  # also of objects
+        vector = np.asarray(vector[0])
+    return vector
+
+
+def _width(cell: Any) -> int:
+    try:
+        return int(read_cell(cell).size)
+    except TypeError:  # a tensor that is refused later, with its row
+        return int(np.prod(np.shape(cell)))
+
+
+def shorten(text: Any) -> str:
+    """Beginning of a text, for messages."""
+    text = str(text)
+    return repr(text if len(text) <= 40 else text[:40] + "...")
+
+
+def find_text(column: Any) -> str | None:
+    """Return the first cell of a column that is a text and not a number, None if there is none."""
+    for cell in _to_cells(column).flat:
+        if isinstance(cell, str):
+            try:
+                float(cell)
+            except ValueError:
+                return cell
+    return None
 
 
 def _to_cells(column: Any) -> NDArray[Any]:
@@ -113,8 +140,7 @@ class VectorColumns:
         """Find the widths of the columns."""
         columns = [nw.from_native(x, series_only=True, pass_through=True) for x in columns]
         cells = [find_filled(column) for column in columns]
-        widths = [None if cell is None else int(np.prod(np.shape(cell))) for cell in cells]
-        return cls(columns, widths)
+        return cls(columns, [None if cell is None else _width(cell) for cell in cells])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -145,6 +171,8 @@ class VectorColumns:
                 if size is None or len(others) < len(self.widths) - 1:
                     raise ValueError("every cell is empty, so that its width is not known.")
                 width = size - sum(others)
+            if cells.ndim == 3 and cells.shape[1] == 1:
+                cells = cells[:, 0]
             parts.append(cells if cells.ndim > 1 else self._stack(cells, width))
         return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
@@ -153,19 +181,18 @@ class VectorColumns:
         rows = [row for row, cell in enumerate(cells) if not is_empty(cell)]
         vectors = []
         for row in rows:
-            where = f"row {self.first_row + row}"
             try:
                 vector = read_cell(cells[row])
             except TypeError as error:
-                raise TypeError(f"{where}: {error}") from error
-            if vector.ndim != 1:
-                raise ValueError(
-                    f"{where} holds an array of shape {vector.shape}: a cell must be one vector."
+                raise TypeError(f"row {self.first_row + row}: {error}") from error
+            if vector.shape != (width,):
+                held = f"an array of shape {vector.shape}"
+                if isinstance(cells[row], str):
+                    held = f"text, {shorten(cells[row])}"
+                expected = (
+                    f"others have {(width,)}" if vector.ndim == 1 else "one vector is expected"
                 )
-            if len(vector) != width:
-                raise ValueError(
-                    f"{where} holds an array of shape {vector.shape}, but others have {(width,)}."
-                )
+                raise ValueError(f"row {self.first_row + row} holds {held}, but {expected}.")
             vectors.append(vector)
         # None inside a vector becomes NaN; a vector of NaN does not decide the dtype
         vectors = [v.astype(np.float64) if v.dtype == object else v for v in vectors]

@@ -1,5 +1,6 @@
 """Checks of the views, whatever form they came in, and their texts."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +10,6 @@ from sklearn.utils import check_array
 
 from sknnens._files._atomic import release_pages
 from sknnens._views._data import Views, row_norms, row_slices
-from sknnens._views._frames import is_default_index
 
 LEAST_WEIGHT = 1e-9  # of a view, relative to the largest; less is lost in rounding
 CHUNK_ENTRIES = 2**18  # entries of a view that are checked together: they fit in the cache
@@ -32,30 +32,40 @@ def check_same_lengths(matrices: Sequence[Any]) -> None:
         )
 
 
-def check_same_rows(indexes: Sequence[Any], labels: Sequence[str]) -> None:
-    """Raise ValueError if pandas objects label their rows differently.
+def check_same_rows(indexes: Sequence[Any], labels: Sequence[str]) -> Any:
+    """Return the labels of the rows of pandas objects, None if they have none of their own.
 
-    Row numbers from 0 count as no labels beside others, unless those are whole numbers as well.
+    Raise ValueError if they differ. Row numbers from 0 count as no labels beside others, unless
+    those are numbers as well.
     """
     known = [pair for pair in zip(indexes, labels, strict=True) if pair[0] is not None]
-    known.sort(key=lambda pair: is_default_index(pair[0]))  # the others first
+    known.sort(key=lambda pair: _is_default(pair[0]))  # the others first
+    if not known:
+        return None
+    first, first_label = known[0]
     for index, label in known[1:]:
-        first, first_label = known[0]
         if index.equals(first):
             continue
-        if is_default_index(index) and first.inferred_type != "integer":
+        if _is_default(index) and first.inferred_type not in ("integer", "floating"):
             continue
-        unknown = index[~index.isin(first)]
-        if len(unknown) == 0:
-            found = "in another order"
-        else:
-            shown = ", ".join(map(repr, unknown[:3].tolist())) + ", ..." * (len(unknown) > 3)
+        others = Counter(first)
+        unknown = list((Counter(index) - others).elements())
+        found, remedy = "in another order", "reorder it by .loc[labels]"
+        if unknown:
+            shown = ", ".join(map(repr, unknown[:3])) + ", ..." * (len(unknown) > 3)
             found = f"but for {len(unknown)} of {len(index)} ({shown})"
+            remedy = "take the samples that both have"
         raise ValueError(
             f"{label} has the row labels of {first_label} {found}: all views must have the same "
-            "samples in the same order. Reorder it by .loc[labels], or if the rows do belong "
-            "together, drop the labels by .reset_index(drop=True)."
+            f"samples in the same order. Either {remedy}, or if the rows do belong together, drop "
+            "the labels by .reset_index(drop=True)."
         )
+    return None if _is_default(first) else first
+
+
+def _is_default(index: Any) -> bool:
+    """Whether these are the row numbers that pandas gives to rows without labels."""
+    return type(index).__name__ == "RangeIndex" and (index.start, index.step) == (0, 1)
 
 
 def check_view_list(n_views: int, n_rows: int, y: Any, *, same_sizes: bool) -> None:
@@ -210,9 +220,13 @@ def _check_some_view(present: NDArray[np.bool_], labels: Sequence[str]) -> None:
 
 def check_not_a_view(n_rows: int, y: Any) -> None:
     """Raise ValueError if `y` looks like the features of a second model."""
-    if not isinstance(y, np.ndarray) or y.ndim != 2 or y.dtype.kind != "f":
+    if y is None or isinstance(y, str):
         return
-    if len(y) == n_rows and y.shape[1] > 1:
+    try:
+        y = np.asarray(y)
+    except (TypeError, ValueError, RuntimeError):
+        return
+    if y.ndim == 2 and y.dtype.kind == "f" and len(y) == n_rows and y.shape[1] > 1:
         raise ValueError(
             f"y is a matrix of floats of shape {y.shape}, and no target is used. If it is the "
             "features of a second model, give both models in a list, fit([a, b]); if it is a "

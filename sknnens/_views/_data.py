@@ -44,10 +44,13 @@ class Views:
         lacks a view is NaN in all of its columns.
     norms : list of ndarray of shape (n_samples,)
         L2 norm of each row, in the same dtype: 0 for a row of zeros, NaN for a missing one.
+    index : pandas Index or None
+        Labels of the rows, which the output gets too.
     """
 
     arrays: list[NDArray[Any]]
     norms: list[NDArray[Any]]
+    index: Any = None
 
     def __len__(self) -> int:
         return len(self.arrays[0])

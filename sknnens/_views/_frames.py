@@ -9,14 +9,20 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from sknnens._views._cells import VectorColumns, find_filled, is_cell_column, is_vector
+from sknnens._views._cells import (
+    VectorColumns,
+    fill_masked,
+    find_filled,
+    is_cell_column,
+    is_vector,
+)
 from sknnens._views._layout import Layout
 
 
 def wrap_frame(x: Any) -> Any:
     """Wrap a dataframe by narwhals, which refuses repeated labels; the rest passes through."""
     if isinstance(x, np.ndarray | list):  # for speed
-        return x
+        return fill_masked(x) if getattr(x, "dtype", np.float64) == np.object_ else x
     pyarrow = sys.modules.get("pyarrow")
     if pyarrow is not None and isinstance(x, pyarrow.RecordBatch):
         x = pyarrow.Table.from_batches([x])
@@ -33,45 +39,18 @@ def read_frame(frame: nw.DataFrame[Any]) -> NDArray[Any]:
         dtype = np.result_type(np.float32, *[k for k in kinds if k.kind == "f"])
         array: NDArray[Any] = native.to_numpy(dtype=dtype, na_value=np.nan)
         return array
-    for i in _find_unusual(frame):
-        check_no_text(frame[:, i], frame.columns[i])
     return frame.to_numpy()
-
-
-def shorten(text: Any) -> str:
-    """Beginning of a text, for messages."""
-    text = str(text)
-    return repr(text if len(text) <= 40 else text[:40] + "...")
-
-
-def check_no_text(column: Any, label: Any) -> None:
-    """Raise ValueError if a column begins with a text that is not a number."""
-    text = find_filled(column)
-    if not isinstance(text, str | bytes):
-        return
-    try:
-        float(text)
-    except ValueError:
-        is_vector_text = text.strip()[:1] in ("[", b"[")
-        remedy = (
-            "parse the texts first, such as by json.loads"
-            if is_vector_text
-            else "leave it out, or say which columns to take by the parameter views"
-        )
-        raise ValueError(f"column {label!r} holds text, {shorten(text)}: {remedy}.") from None
 
 
 def _find_vectors(frame: nw.DataFrame[Any]) -> list[int]:
     """Positions of the columns with a vector in each cell."""
-    return [i for i in _find_unusual(frame) if is_vector(find_filled(frame[:, i]))]
-
-
-def _find_unusual(frame: nw.DataFrame[Any]) -> list[int]:
-    """Positions of the columns whose type is not one of numbers."""
     dtypes: Any = getattr(frame.to_native(), "dtypes", None)
     if hasattr(dtypes, "iloc"):  # the schema takes longer, and calls empty cells strings
-        return [i for i, dtype in enumerate(dtypes) if dtype.kind in "OUS"]
-    return [i for i, dtype in enumerate(frame.schema.values()) if not dtype.is_numeric()]
+        candidates = [i for i, dtype in enumerate(dtypes) if dtype.kind == "O"]
+    else:
+        types = frame.schema.values()
+        candidates = [i for i, dtype in enumerate(types) if not dtype.is_numeric()]
+    return [i for i in candidates if is_vector(find_filled(frame[:, i]))]
 
 
 def _is_empty(frame: nw.DataFrame[Any], position: int) -> bool:
@@ -133,18 +112,6 @@ def find_index(x: Any) -> Any:
     if pandas is not None and isinstance(x, pandas.DataFrame | pandas.Series):
         return x.index
     return None
-
-
-def join_indexes(X: Any) -> Any:
-    """Return the labels of the rows of views given apart, None if they have none of their own."""
-    parts = X.values() if isinstance(X, Mapping) else X if isinstance(X, list | tuple) else ()
-    indexes = [index for index in map(find_index, parts) if index is not None]
-    return next((index for index in indexes if not is_default_index(index)), None)
-
-
-def is_default_index(index: Any) -> bool:
-    """Whether these are the row numbers that pandas gives to rows without labels."""
-    return type(index).__name__ == "RangeIndex" and (index.start, index.step) == (0, 1)
 
 
 def parse_frame(frame: nw.DataFrame[Any], layout: Layout) -> list[View] | None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from sknnens._files import check_savable
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -25,7 +27,7 @@ class Layout:
     is_fitted : bool
         Whether the layout is known since fit.
     may_lack : bool
-        Whether a dictionary may lack some of the views, which are then missing in every row.
+        Whether `X` may lack some of the views, which are then missing in every row.
     """
 
     names: list[str] | None = None
@@ -54,6 +56,7 @@ def check_layout(views: Any) -> Layout:
             raise ValueError(
                 f"views must hold positive integers, the width of each view, got {views}.{hint}"
             )
+        check_savable(views, "views")
         return Layout(names, sizes=[int(v) for v in values])
     groups = [[v] if isinstance(v, str) else v for v in values]
     if names is None or not all(_is_listing(v) and len(v) > 0 for v in groups):
@@ -62,12 +65,13 @@ def check_layout(views: Any) -> Layout:
     for label, count in Counter(chain(*columns.values())).items():
         if count > 1:
             raise ValueError(f"views names the column {label!r} {count} times.")
+    check_savable(views, "views")
     return Layout(names, columns=columns)
 
 
 def _is_listing(x: Any) -> bool:
-    """Whether `x` has an order and can be saved: a list, tuple, range, array, Index or Series."""
-    return (isinstance(x, Sequence) and not isinstance(x, str | bytes)) or hasattr(x, "tolist")
+    """Whether `x` is a list, tuple, range, or an array, Index or Series."""
+    return isinstance(x, list | tuple | range) or (hasattr(x, "dtype") and len(x.shape) == 1)
 
 
 def _invalid_views(views: Any) -> TypeError:

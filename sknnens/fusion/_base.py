@@ -122,8 +122,8 @@ class Fusion(MultiviewTransformer):
         ValueError, TypeError
             If `X` does not have the views of `fit`, or is not finite.
         """
-        rows = self._transform_views(self._read_to_transform(X))
-        return self._label_rows(X, rows)
+        views = self._read_to_transform(X)
+        return self._label_rows(self._transform_views(views), views.index)
 
     @fit_context(prefer_skip_nested_validation=True)
     def _fit_read(

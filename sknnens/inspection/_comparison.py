@@ -237,7 +237,9 @@ def _check_labels(y: ArrayLike, x: NDArray[Any]) -> NDArray[np.intp]:
     """Return the classes, numbered from 0."""
     labels = column_or_1d(y)
     check_consistent_length(x, labels)
-    missing = [row for row, label in enumerate(labels) if is_empty(label)]
+    listed = y if isinstance(y, list | tuple) else labels  # NumPy makes texts of NaN among texts
+    masked = np.ma.getmaskarray(y) if isinstance(y, np.ma.MaskedArray) else np.zeros(len(labels))
+    missing = [row for row, label in enumerate(listed) if is_empty(label) or masked[row].any()]
     if missing:
         shown = ", ".join(map(str, missing[:5])) + ", ..." * (len(missing) > 5)
         raise ValueError(
@@ -316,7 +318,7 @@ def _make_folds(cv: Any, data: _Data, seed: int) -> list[Fold]:
         splits = cv.split(data.X, data.labels) if hasattr(cv, "split") else cv
         folds = [(rows[np.asarray(train)], rows[np.asarray(test)]) for train, test in splits]
     except ValueError as error:
-        if "groups" not in str(error):
+        if not hasattr(cv, "split") or "groups" not in str(error):
             raise
         raise ValueError(
             f"cv={cv!r} needs groups: pass its splits, cv=list(splitter.split(X, y, groups))."

@@ -199,12 +199,8 @@ def test_save_and_load_of_frames(tmp_path):
     loaded = EnsembleRepresentationLearner.load(tmp_path / "file")
     pd.testing.assert_frame_equal(loaded.transform(frame), learner.transform(frame))
     named = frame.set_axis([pd.Timestamp(2026, 1, 1 + i) for i in range(18)], axis=1)
-    learner = EnsembleRepresentationLearner({"a": list(named.columns)}, max_iter=1).fit(named)
-    with pytest.raises(TypeError, match=r"views.* holds a Timestamp, which a file cannot hold"):
-        learner.save(tmp_path / "file")
-    assert_array_equal(
-        loaded.coefs_[0][0], EnsembleRepresentationLearner.load(tmp_path / "file").coefs_[0][0]
-    )
+    with pytest.raises(TypeError, match=r"^views.a.0 holds a Timestamp, which save could not keep"):
+        EnsembleRepresentationLearner({"a": list(named.columns)}).fit(named)
 
 
 class OwnFusion(ConcatenationPCA):

@@ -199,7 +199,6 @@ def test_the_same_seed_gives_the_same(planted):
     assert not once.equals(compare(random_state=1))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_progress(planted, capfd, n_jobs):
     X, y = planted
@@ -211,6 +210,7 @@ def test_progress(planted, capfd, n_jobs):
     assert f"{n_fits}/{n_fits}" in [line for line in lines if line.startswith("compare: ")][-1]
 
 
+@pytest.mark.slow
 def test_several_at_a_time(planted):
     X, y = planted
     one, two = (

@@ -1,6 +1,9 @@
 """What other people's bug reports find: labels of rows, masks, odd types and odd containers."""
 
+import os
 import warnings
+from collections import deque
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -83,7 +86,54 @@ def test_labels_come_out(make, model):
     assert isinstance(model.set_output(transform="default").transform(views), np.ndarray)
 
 
+def test_labels_of_every_kind():
+    two = pd.MultiIndex.from_arrays([IDS, range(N_ROWS)])
+    a = pd.DataFrame(A, index=two)
+    read(a, pd.DataFrame(B, index=two))
+    for other in (IDS, pd.MultiIndex.from_arrays([IDS, range(N_ROWS), IDS])):
+        for pair in ([a, pd.DataFrame(B, index=other)], [pd.DataFrame(B, index=other), a]):
+            with pytest.raises(ValueError, match="but for 20 of 20"):
+                read(*pair)
+    with pytest.raises(ValueError, match=r"but for 1 of 20 \('u0'\)"):  # once too often
+        read(pd.DataFrame(A, index=IDS), pd.DataFrame(B, index=["u0", *IDS[:-1]]))
+    with pytest.raises(ValueError, match="in another order"):
+        read(pd.DataFrame(A), pd.DataFrame(B, index=np.arange(20.0)[::-1]))
+
+
+def test_labels_of_what_is_ignored_do_not_count():
+    fitted = Concatenation().fit({"a": A, "b": B}).set_output(transform="pandas")
+    a, b = pd.DataFrame(A, index=IDS), pd.DataFrame(B, index=IDS)
+    for other in (a.iloc[::-1], a[:3]):
+        assert fitted.transform({"other": other, "a": a, "b": b}).index.tolist() == IDS
+        assert len(fitted.transform({"other": other, "a": A, "b": B})) == N_ROWS
+
+
 # names of columns
+
+
+def test_a_stacked_frame_in_another_order_is_refused():
+    a, b = pd.DataFrame(A).add_prefix("clip_"), pd.DataFrame(B).add_prefix("dino_")
+    cell_frame = pd.DataFrame({"clip": list(A), "dino": list(B)})
+    for X in (
+        cell_frame,
+        {"clip": pd.DataFrame(A).add_prefix(""), "dino": b.rename(columns=lambda c: c[5:])},
+    ):
+        fitted = Reader().fit(X)
+        assert_array_equal(fitted.transform(pd.concat([a, b], axis=1)), np.hstack([A, B]))
+        with pytest.raises(ValueError, match="feature names should match"):
+            fitted.transform(pd.concat([b, a], axis=1))
+    flat = pd.DataFrame(np.hstack([A, B]), columns=[*"abcdefgh"])
+    turned = Reader({"second": [*"efgh"], "first": [*"abcd"]}).fit(flat)
+    assert_array_equal(turned.transform(flat), np.hstack([B, A]))
+    with pytest.raises(ValueError, match="the columns of the views were not in their order in fit"):
+        turned.transform(flat.to_numpy())
+
+
+def test_one_column_of_cells_for_a_column_transformer():
+    frame = pd.DataFrame({"clip": list(A), "price": 1.0})
+    both = [("emb", Concatenation(), "clip"), ("num", StandardScaler(), ["price"])]
+    columns = ColumnTransformer(both).fit(frame)
+    assert len(columns.get_feature_names_out()) == WIDTH + 1
 
 
 @pytest.mark.parametrize("model", [Concatenation(), EnsembleRepresentationLearner(max_iter=1)])
@@ -144,7 +194,26 @@ def test_masks_of_whole_numbers_of_single_entries_and_of_a_stacked_matrix():
         Reader([WIDTH, WIDTH]).fit(X)
 
 
+def test_masks_of_cells_of_objects_and_of_complex_numbers():
+    hidden = np.ma.array(cells(A).to_numpy(), mask=np.arange(N_ROWS) == 5)
+    expected = A.copy()
+    expected[5] = np.nan
+    assert_array_equal(read(hidden, B, missing_views="impute")[0], expected)
+    both = np.ma.stack([hidden, np.ma.array(cells(B).to_numpy())], axis=1)
+    reader = Reader(missing_views="impute")
+    assert_array_equal(reader.fit_transform(both)[:, :WIDTH], expected)
+    doubles = np.ma.array(A.astype(np.float64).astype(object), mask=np.isnan(expected))
+    found = Reader(missing_views="impute").fit_transform([doubles, B])
+    assert found.dtype == np.float64
+    assert_array_equal(found[:, :WIDTH], expected)
+    with pytest.raises(ValueError, match="Complex data not supported"):
+        read(masked(A.astype(complex), rows=[3]), B)
+
+
 def test_doubles_stay_doubles():
+    frame = pd.DataFrame(A.astype(object))
+    frame.iloc[3] = pd.NA
+    assert np.isnan(Reader(missing_views="impute").fit_transform([frame, B])[3, :WIDTH]).all()
     for x in (A.astype(np.longdouble), A.astype(np.float64).astype(object), A.astype(">f8")):
         for views in ([x, B], pd.DataFrame(x), [cells(x), B], {"a": x, "b": x}):
             assert Reader().fit_transform(views).dtype == np.float64
@@ -164,6 +233,14 @@ def test_texts_in_cells(wrong, frame):
         Reader().fit([texts, B])
     with pytest.raises(ValueError, match=r"^column 1 holds text, 'a': leave it out"):
         Reader().fit(np.array([[1.0, "a"]] * N_ROWS, dtype=object))
+    late = pd.DataFrame(A.astype(object))
+    late.iloc[5, 2] = "n/a"
+    with pytest.raises(ValueError, match=r"^view 0: column 2 holds text, 'n/a': leave it out"):
+        Reader().fit([late, B])
+    with pytest.raises(ValueError, match=r"^view 0: row 4 holds text, 'a car', but one vector is"):
+        read(cells([*A[:4], "a car", *A[5:]]), B)
+    with pytest.raises(ValueError, match=rf"^view 0: column 'clip' holds text, .*{remedy}"):
+        Reader().fit([pd.Series([wrong] * N_ROWS, name="clip"), B])
     assert_array_equal(Reader().fit_transform(np.array([["1", "2.5"]] * 2)), [[1, 2.5]] * 2)
 
 
@@ -183,10 +260,12 @@ def test_tensors_that_numpy_cannot_read(convert, call):
 
 
 def test_shapes_of_cells():
-    assert_array_equal(read(cells(A[:, None]), B)[0], A)
+    rows = A[:, None].tolist()
+    for x in (cells(A[:, None]), list(A[:, None]), pl.Series(rows), pl.Series(A[:, None])):
+        assert_array_equal(np.float32(read(x, B)[0]), A)
     for views in ([cells(A.reshape(-1, 2, 2)), B], pd.DataFrame({"a": list(A.reshape(-1, 2, 2))})):
         with pytest.raises(
-            ValueError, match=r"row 0 holds an array of shape \(2, 2\): a cell must"
+            ValueError, match=r"row 0 holds an array of shape \(2, 2\), but one vector"
         ):
             Reader().fit(views)
     with pytest.raises(ValueError, match=r"^view 1: .*\(20, 1, 4\), .*Call \.squeeze\(1\) on it"):
@@ -203,6 +282,8 @@ def test_vectors_under_two_levels_of_labels():
 def test_what_is_no_list_of_matrices():
     with pytest.raises(TypeError, match=r"^Expected one matrix, or a list, .* got dict_values"):
         Reader().fit({"a": A, "b": B}.values())
+    with pytest.raises(TypeError, match=r"^view 0: .* parse texts first, such as by json"):
+        Reader().fit([["[1, 2]"] * N_ROWS, B])
     with pytest.raises(TypeError, match=r"the rows are dictionaries: give its columns, X\[:\]"):
         Reader().fit([{"a": 1.0}] * N_ROWS)
 
@@ -240,7 +321,17 @@ def assert_saved(model, X, folder):
     assert_array_equal(clone(loaded).fit(X).transform(X), model.transform(X))
 
 
-@pytest.mark.parametrize("views", [{"a": 4, "b": 4}.values(), {"a": {"x": 1}.keys()}, {"a": {1}}])
+@pytest.mark.parametrize(
+    "views",
+    [
+        {"a": 4, "b": 4}.values(),
+        {"a": {"x": 1}.keys()},
+        {"a": {1}},
+        deque([4, 4]),
+        np.array(4),
+        np.array([[4, 4]]),
+    ],
+)
 def test_views_that_could_not_be_saved_are_refused(views):
     with pytest.raises(TypeError, match=r"^views must be None, a non-empty sequence of widths"):
         Reader(views).fit(np.hstack([A, B]))
@@ -250,8 +341,10 @@ def test_views_that_could_not_be_saved_are_refused(views):
 
 
 def test_a_second_model_in_place_of_y():
-    with pytest.raises(ValueError, match=r"^y is a matrix of floats of shape .* fit\(\[a, b\]\)"):
-        Reader().fit(A, B)
+    frames = pd.DataFrame(A), pd.DataFrame(B)
+    for a, b in ((A, B), frames, (A, B.tolist()), (torch.tensor(A), torch.tensor(B)), ([A], B)):
+        with pytest.raises(ValueError, match=r"^y is a matrix of floats .* fit\(\[a, b\]\)"):
+            Reader().fit(a, b)
     targets = A[:, :2].astype(np.float64)
     make_pipeline(Concatenation([WIDTH]), KNeighborsRegressor()).fit(A, targets)
     make_pipeline(Concatenation([WIDTH, WIDTH]), KNeighborsRegressor()).fit(
@@ -304,7 +397,9 @@ def test_more_models_than_samples():
         lambda a, b: [pd.DataFrame(a, copy=False), b],
         lambda a, b: pd.DataFrame({"clip": list(a), "dino": list(b)}),
         lambda a, b: [[*a], b],
-        lambda a, b: [torch.from_numpy(np.asarray(b)), a.view(np.ndarray)],
+        lambda a, b: [torch.from_numpy(np.asarray(a)), B],
+        lambda a, b: [[torch.from_numpy(row) for row in np.asarray(a)], B],
+        lambda a, b: [np.asarray(memoryview(a)), B],
     ],
 )
 @pytest.mark.parametrize("spelling", ["a.npy", "./a.npy", "link.npy"])
@@ -397,9 +492,6 @@ def test_any_container_is_right_or_refused(dtype, order, nesting, index, mask, n
 
 def test_the_windows_way_of_renaming(tmp_path, monkeypatch):
     """Windows renames no file that is mapped into memory."""
-    import os
-    from pathlib import Path
-
     replace = os.replace
 
     def replace_unmapped(source, target):
