@@ -143,3 +143,11 @@ def test_the_readme_s_examples_run(tmp_path, monkeypatch):
     exec(code, scope)
     assert scope["representations"].shape == (60, 8)
     assert scope["search"].best_score_ > 0
+
+
+def test_the_worst_cells_in_the_readme_are_those_of_the_page():
+    rows = (ROOT / "README.md").read_text().split("| ensemble | protocol |")[1].split("\n")[2:7]
+    page = (ROOT / "docs" / "defaults.rst").read_text()
+    for row in rows:
+        cells = [cell.strip() for cell in row.strip(" |").split("|")]
+        assert '"{}"'.format('","'.join(cells)) in page

@@ -102,8 +102,10 @@ LEARNERS = (LEARNER, LEARNER_WHITENED, LEARNER_DEFAULT)
 COMPARED = tuple(m for m in RIVALS if m.model not in SLOW)
 ORACLE = "the best rival of each ensemble"
 FAILURES = (
-    """Tried by hand on the first split of the development ensembles, and left out, with k = 5 in
-    the mean against 68.9 for what was taken: columns divided by their deviation (68.8), by its
+    """Tried by hand on the first split of the development ensembles, and left out. The default
+    of that time whitened until the effective rank was 100, with an exponent of at most 0.5, and
+    had 68.9 at k = 5 in the mean and 68.5 at k = 20; the fixed exponent has 69.4 and 69.2. Beside
+    68.9: columns divided by their deviation (68.8), by its
     root (69.2; within the error, and the cells furthest below the concatenation are no better),
     and columns as normal scores (no better than the former); a view's variance proportional to
     its width instead of its effective rank (68.8, and 7 points below the concatenation where a
@@ -177,10 +179,10 @@ TRIALS: dict[str, Sequence[Method]] = {
         start_with("start, fourth root of the ranks", RANK_POWER=0.25),
     ),
     "Whitening": (
-        start_with("start, not whitened", EFFECTIVE_RANK=1),
-        start_with("start, whitened to rank 64", EFFECTIVE_RANK=64),
-        start_with("start, whitened to rank 200", EFFECTIVE_RANK=200),
-        start_with("start, whitened to rank 200, at most 1", EFFECTIVE_RANK=200, MOST_WHITENED=1.0),
+        start_with("start, not whitened", WHITEN_EXPONENT=0.0),
+        start_with("start, whitening 0.2", WHITEN_EXPONENT=0.2),
+        start_with("start, whitening 0.4", WHITEN_EXPONENT=0.4),
+        start_with("start, whitening 0.5", WHITEN_EXPONENT=0.5),
     ),
     "Neighbors": (
         start_with("start, without neighbors", NEIGHBOR_SHARE=0.0),
@@ -386,8 +388,10 @@ def page(results: pd.DataFrame) -> str:
         paragraph(
             f"""Every choice was made on {len(development)} development ensembles
             ({", ".join(development)}); the result was then measured on {len(test)} others
-            ({", ".join(test)}). The lists were fixed before a test ensemble was measured. After a
-            colon there are the views that count: pairs of unequal strength, principal components of
+            ({", ".join(test)}). The lists were fixed before a test ensemble was measured. They
+            were measured once before, for an earlier default, which was weak at k = 20; the
+            whitening was then chosen anew, on the development ensembles alone. After a colon
+            there are the views that count: pairs of unequal strength, principal components of
             a view (@), and columns of Gaussian noise. The two sets share methods and encoders, but
             no samples apart from Fashion-MNIST's images, which one test ensemble shows to other
             networks. Protocols are accuracy in per cent of k-NN by the cosine with all labels, of

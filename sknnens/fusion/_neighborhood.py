@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from sklearn.preprocessing import normalize as normalize_rows
 
 from sknnens._compat import Interval
@@ -15,12 +14,11 @@ from sknnens._neighbors import nearest
 from sknnens._views import FitInput
 from sknnens.fusion._base import Fusion
 from sknnens.fusion._pca import LinearProjection, choose_width, find_axes
-from sknnens.fusion._weights import exp_entropy, find_directed
+from sknnens.fusion._weights import find_directed
 
 FIT_ROWS = 10_000  # the search for neighbors is quadratic in them
 # Each was chosen on the development ensembles of the study.
-EFFECTIVE_RANK = 100  # to which components are whitened
-MOST_WHITENED = 0.5  # the largest exponent
+WHITEN_EXPONENT = 0.3
 N_NEIGHBORS = 20
 NEIGHBOR_SHARE = 0.1  # variance of the discriminant map, relative to the whitened one
 NEIGHBOR_RIDGE = 0.3  # relative to the mean eigenvalue of the covariance of differences
@@ -29,10 +27,10 @@ NEIGHBOR_RIDGE = 0.3  # relative to the mean eigenvalue of the covariance of dif
 class NeighborhoodProjection(LinearProjection):
     """Sum of two kernels: partially whitened PCA and discriminant analysis of neighborhoods.
 
-    Both are linear maps of the L2-normalized features side by side. The first whitens the
-    principal components as far as the effective rank allows, and decides between near neighbors.
-    The second, of a tenth of the variance, is a linear discriminant analysis that takes the
-    neighborhood of each sample, under the first map, for its class; it decides between distant
+    Both are linear maps of the L2-normalized features side by side. The first divides the
+    principal components by their singular values to the power 0.3, and decides between near
+    neighbors. The second, of a tenth of the variance, is a linear discriminant analysis that takes
+    the neighborhood of each sample, under the first map, for its class; it decides between distant
     ones. No labels are needed.
 
     Parameters
@@ -60,16 +58,14 @@ class NeighborhoodProjection(LinearProjection):
         Mean of the weighted, normalized features.
     components_ : ndarray of shape (n_components, n_features)
         Linear map of the centered features, in order of decreasing variance.
-    whiten_exponent_ : float
-        Power of the singular values by which the first map divides, from 0 to 0.5.
     imputer_ : object or None
         Fitted imputation; None if `missing_views` was ``"error"``.
-    view_sizes_, view_names_, view_weights_, n_features_in_, feature_names_in_
+    view_sizes_, view_names_, view_weights_, view_shares_, n_features_in_, feature_names_in_
         About the input, as in :class:`Fusion`.
 
     See Also
     --------
-    ConcatenationPCA : The first map alone, with an exponent of one's own.
+    ConcatenationPCA : The first map alone, with any exponent.
 
     Notes
     -----
@@ -119,38 +115,36 @@ class NeighborhoodProjection(LinearProjection):
         n_components = choose_width(self.n_components, len(views), views.sizes)
         width = choose_width(None, len(views), views.sizes)
         stacked, _, imputer = self._fit_stacked(
-            views, weights.tolist(), find_directed(views), self.random_state
+            *(views, weights.tolist(), find_directed(views), self.random_state),
+            dtype if self.missing_views == "error" else np.float64,
         )
-        mean, components, exponent = fit_neighborhoods(
-            stacked, n_components, width, self.random_state
-        )
+        stacked = stacked.astype(dtype, copy=False)
+        mean, components = fit_neighborhoods(stacked, n_components, width, self.random_state)
         return {
             "mean_": mean.astype(dtype),
             "components_": np.ascontiguousarray(components, dtype),
-            "whiten_exponent_": exponent,
             "imputer_": imputer,
         }
 
 
 def fit_neighborhoods(
-    stacked: NDArray[np.float64], n_components: int, width: int, random_state: Any
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    stacked: NDArray[Any], n_components: int, width: int, random_state: Any
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fit the sum of the kernels of the whitened and of the discriminant map.
 
     `stacked` are the weighted, normalized views side by side, which are overwritten. The maps are
     fitted in `width` principal components, or in `n_components` if they are more. The result is
-    the mean of each column, the map of the centered columns, of shape (n_components, n_features),
-    whose rows beyond the rank of `stacked` are zero, and the whitening exponent.
+    the mean of each column, and the map of the centered columns, of shape (n_components,
+    n_features), whose rows beyond the rank of `stacked` are zero.
     """
-    mean = stacked.mean(axis=0)
+    mean = stacked.mean(axis=0, dtype=np.float64)
     components = np.zeros((n_components, stacked.shape[1]))
-    stacked -= mean
-    axes, variances = find_axes(stacked, max(width, n_components), random_state)
+    stacked -= mean.astype(stacked.dtype)
+    found = find_axes(stacked, max(width, n_components), random_state)
+    axes, variances = (x.astype(stacked.dtype, copy=False) for x in found)
     if not len(axes):
-        return mean, components, 0.0
-    size = np.sqrt(variances / variances[0])
-    exponent = choose_exponent(size)
-    whitened = size**-exponent
+        return mean, components
+    whitened = (variances / variances[0]) ** (-WHITEN_EXPONENT / 2)
     rows = stacked @ axes.T
     near = _find_neighbors((rows * whitened).astype(np.float32))  # only their order counts
     discriminant = discriminate_neighbors(rows, variances, near)
@@ -165,23 +159,7 @@ def fit_neighborhoods(
     values, vectors = values[: -n_components - 1 : -1], vectors[:, : -n_components - 1 : -1]
     scale = np.where(values > 0, values, np.inf) ** -0.5
     components[: len(values)] = (metric @ (deviations[:, None] * vectors * scale)).T @ axes
-    return mean, components, exponent
-
-
-def choose_exponent(sizes: NDArray[Any]) -> float:
-    """Exponent that whitens to an effective rank of 100, at most 0.5 and at least 0.
-
-    `sizes`, of shape (n_components,), are the singular values, all positive.
-    """
-
-    def excess(exponent: float) -> float:
-        return float(np.log(exp_entropy(sizes ** (2 * (1 - exponent))) / EFFECTIVE_RANK))
-
-    if excess(0) >= 0:
-        return 0.0
-    if excess(MOST_WHITENED) <= 0:
-        return MOST_WHITENED
-    return float(brentq(excess, 0, MOST_WHITENED))
+    return mean, components
 
 
 def _find_neighbors(rows: NDArray[Any]) -> scipy.sparse.csr_matrix:
@@ -203,8 +181,8 @@ def discriminate_neighbors(
     and have uncorrelated columns of these `variances`. `graph` has a 1 for each neighbor of a row,
     equally many in each. The matrix is zero if neighbors do not differ.
     """
-    graph = graph / graph[0].sum()
-    degree = 1 + np.asarray(graph.sum(axis=0)).ravel()
+    graph = (graph / graph[0].sum()).astype(rows.dtype)
+    degree = 1 + np.asarray(graph.sum(axis=0), dtype=rows.dtype).ravel()
     across = rows.T @ (graph @ rows)
     within = (rows.T @ (degree[:, None] * rows) - across - across.T) / len(rows)
     values, vectors = np.linalg.eigh(within)

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
-from sklearn.decomposition import PCA
 from sklearn.utils.extmath import randomized_svd
 
 from sknnens._compat import Interval
@@ -17,8 +16,8 @@ from sknnens.fusion._stacking import StackedFusion
 from sknnens.fusion._weights import find_directed
 
 LARGE_SCATTER = 4096  # columns of a scatter matrix from which on its axes are found at random
-SMALLEST_RANDOMIZED = 1e-3  # in float32, see find_axes
-SMALLEST_WHITENED = 1e-5  # singular value, relative to the largest; a smaller one is rounding
+# singular values, relative to the largest; smaller ones are rounding, in float32 and float64
+SMALLEST_SINGLE, SMALLEST_WHITENED = 1e-3, 1e-5
 
 
 class LinearProjection(StackedFusion):
@@ -65,7 +64,7 @@ class ConcatenationPCA(LinearProjection):
     normalize : bool, default=True
         Whether to scale the rows to unit L2 norm.
     random_state : int, RandomState instance or None, default=None
-        For the randomized solver that scikit-learn's PCA uses for large matrices.
+        For the randomized solver that more than 4,096 columns get.
 
     Attributes
     ----------
@@ -75,12 +74,12 @@ class ConcatenationPCA(LinearProjection):
         Linear map of the centered features.
     imputer_ : object or None
         Fitted imputation; None if `missing_views` was ``"error"``.
-    view_sizes_, view_names_, view_weights_, n_features_in_, feature_names_in_
+    view_sizes_, view_names_, view_weights_, view_shares_, n_features_in_, feature_names_in_
         About the input, as in :class:`Fusion`.
 
     See Also
     --------
-    sklearn.decomposition.PCA : Computes the components.
+    sklearn.decomposition.PCA : The same without views and weights, whitened or not.
     NeighborhoodProjection : Chooses the exponent, and adds a discriminant analysis.
 
     Notes
@@ -134,14 +133,15 @@ class ConcatenationPCA(LinearProjection):
         stacked, _, imputer = self._fit_stacked(
             views, weights.tolist(), find_directed(views), self.random_state
         )
-        pca, size = fit_pca(stacked, width, self.random_state)
-        components = pca.components_
-        if self.whiten_exponent:
-            kept = np.where(size > SMALLEST_WHITENED, size, np.inf)
-            components = components * (kept**-self.whiten_exponent)[:, None]
+        mean = stacked.mean(axis=0)
+        stacked -= mean
+        axes, variances = find_axes(stacked, width, self.random_state)
+        components = np.zeros((width, stacked.shape[1]), dtype)
+        sizes = np.sqrt(variances / variances.max(initial=0))  # singular values
+        components[: len(axes)] = axes * (sizes**-self.whiten_exponent)[:, None]
         return {
-            "mean_": pca.mean_.astype(dtype),
-            "components_": np.ascontiguousarray(components, dtype),
+            "mean_": mean.astype(dtype),
+            "components_": components,
             "imputer_": imputer,
         }
 
@@ -159,39 +159,30 @@ def choose_width(n_components: int | None, n_samples: int, sizes: Sequence[int])
     return n_components
 
 
-def fit_pca(
-    stacked: NDArray[Any], n_components: int, random_state: Any
-) -> tuple[PCA, NDArray[np.float64]]:
-    """Fit a PCA in float64; also return its singular values relative to the largest."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # ratios of a total variance of 0
-        pca = PCA(n_components, random_state=random_state).fit(stacked)
-    sizes = pca.singular_values_
-    return pca, sizes / max(sizes[0], np.finfo(np.float64).tiny)
-
-
 def find_axes(
-    centered: NDArray[np.float64], n_components: int, random_state: Any
+    centered: NDArray[Any], n_components: int, random_state: Any
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Principal axes of centered columns, of shape (n_axes, n_features), and their variances.
 
     There are at most `n_components`, in order of decreasing variance, none without variance. They
     come from the scatter matrix, which is several times as fast as a PCA of the rows. Singular
-    values that are rounding there are left out: below 1e-5 of the largest, or 1e-3 where few axes
-    of a large matrix are found by the randomized solver.
+    values that are rounding there are left out: below 1e-5 of the largest, or 1e-3 in float32, in
+    which few axes of a large matrix are found by the randomized solver.
     """
     tall = centered.shape[0] >= centered.shape[1]
     scatter = centered.T @ centered if tall else centered @ centered.T
     whole = len(scatter)
-    n_found, smallest = min(n_components, whole), SMALLEST_WHITENED
+    n_found = min(n_components, whole)
     if whole > LARGE_SCATTER and 2 * n_found <= whole:
-        smallest = SMALLEST_RANDOMIZED
-        vectors, values, _ = randomized_svd(
-            scatter.astype(np.float32), n_found, n_iter=1, random_state=random_state
-        )
+        scatter = scatter.astype(np.float32, copy=False)
+        vectors, values, _ = randomized_svd(scatter, n_found, n_iter=1, random_state=random_state)
     else:
         values, vectors = scipy.linalg.eigh(scatter, subset_by_index=(whole - n_found, whole - 1))
         values, vectors = values[::-1], vectors[:, ::-1]
+    smallest = SMALLEST_SINGLE if scatter.dtype == np.float32 else SMALLEST_WHITENED
     kept = values > smallest**2 * max(values[0], np.finfo(np.float32).tiny)
     values, vectors = values[kept].astype(np.float64), vectors[:, kept].astype(np.float64)
     axes = vectors.T if tall else (vectors / np.sqrt(values)).T @ centered
+    largest = np.abs(axes).argmax(axis=1, keepdims=True)
+    axes = axes * np.sign(np.take_along_axis(axes, largest, axis=1))  # signs as scikit-learn's PCA
     return axes, values / max(len(centered) - 1, 1)

@@ -223,7 +223,7 @@ class Concatenation(StackedFusion):
 
     def _fit_views(self, data: FitInput, weights: NDArray[np.float64]) -> dict[str, Any]:
         views, present = data.views, data.views.present
-        mean, imputer = mean_columns(views.units(), weights.tolist(), present), None
+        mean, imputer = mean_columns(views, weights.tolist(), present), None
         if self.missing_views == "impute":
             _, mean, imputer = self._fit_stacked(views, weights.tolist(), present, random_state=0)
         scale = None
@@ -238,7 +238,7 @@ class Concatenation(StackedFusion):
         dtype, present = views.dtype, views.present
         mean = self.mean_.astype(dtype, copy=False)
         if self.scaling is None:
-            rows = stack_units(views.units(), weights, present, mean, dtype)
+            rows = stack_units(views, weights, present, mean, dtype)
             if not present.all():
                 there = np.repeat(present, views.sizes, axis=1)
                 np.copyto(rows, self._center(views, weights, present) + mean, where=~there)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sknnens._views import Views, column_slices
+from sknnens._views import Views, column_slices, unit_rows
 from sknnens.fusion._base import Fusion
 from sknnens.fusion._imputation import Imputer
 
@@ -23,12 +23,16 @@ class StackedFusion(Fusion):
     """
 
     def _fit_stacked(
-        self, views: Views, weights: list[float], present: NDArray[np.bool_], random_state: Any
+        self,
+        views: Views,
+        weights: list[float],
+        present: NDArray[np.bool_],
+        random_state: Any,
+        dtype: Any = np.float64,
     ) -> tuple[NDArray[Any], NDArray[np.float64], Imputer | None]:
-        """Stack the views in float64, with imputed ones; return them, their mean, the imputer."""
-        units = views.units()
-        mean = mean_columns(units, weights, present)
-        stacked = stack_units(units, weights, present, mean)
+        """Stack the views, with imputed ones; return them, their mean, the imputer."""
+        mean = mean_columns(views, weights, present)
+        stacked = stack_units(views, weights, present, mean, dtype)
         if self.missing_views == "error":
             return stacked, mean, None
         imputer = Imputer().fit(stacked, views.sizes, present, random_state, views.dtype)
@@ -39,7 +43,7 @@ class StackedFusion(Fusion):
     ) -> NDArray[Any]:
         """Stack and center views in their own dtype; missing ones are imputed, or 0."""
         mean = self.mean_.astype(views.dtype, copy=False)
-        centered = stack_units(views.units(), weights, present, mean, views.dtype)
+        centered = stack_units(views, weights, present, mean, views.dtype)
         centered -= mean
         return centered if self.imputer_ is None else self.imputer_.impute(centered, present)
 
@@ -53,30 +57,32 @@ class StackedFusion(Fusion):
 
 
 def mean_columns(
-    units: Sequence[NDArray[Any]], weights: Sequence[float], present: NDArray[np.bool_]
+    views: Views, weights: Sequence[float], present: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Column means of weighted views side by side, over the rows that are there.
+    """Column means of weighted, normalized views side by side, over the rows that are there.
 
     They are 0 for a view that no sample has.
     """
-    means = [
-        w * x.sum(axis=0, where=here[:, None], dtype=np.float64) / max(here.sum(), 1)
-        for x, w, here in zip(units, weights, present.T, strict=True)
-    ]
+    means = []
+    for x, norms, weight, here in zip(views.arrays, views.norms, weights, present.T, strict=True):
+        sums = unit_rows(x, norms).sum(axis=0, where=here[:, None], dtype=np.float64)
+        means.append(weight * sums / max(here.sum(), 1))
     return np.concatenate(means)
 
 
 def stack_units(
-    units: Sequence[NDArray[Any]],
+    views: Views,
     weights: Sequence[float],
     present: NDArray[np.bool_],
     means: NDArray[Any],
-    dtype: Any = np.float64,
+    dtype: Any,
 ) -> NDArray[Any]:
-    """Put weighted views side by side, and the column means in place of missing ones."""
+    """Put weighted, normalized views side by side, and column means in place of missing ones."""
     stacked = np.empty((len(present), len(means)), dtype=dtype)
-    slices = column_slices([x.shape[1] for x in units])
-    for x, weight, here, columns in zip(units, weights, present.T, slices, strict=True):
-        part = np.multiply(x, weight, out=stacked[:, columns])
+    slices = column_slices(views.sizes)
+    for x, norms, weight, here, columns in zip(
+        views.arrays, views.norms, weights, present.T, slices, strict=True
+    ):
+        part = np.multiply(unit_rows(x, norms), weight, out=stacked[:, columns])
         part[~here] = means[columns]
     return stacked

@@ -332,7 +332,7 @@ def test_fusion_of_views_that_were_read(fusion, views):
     if not isinstance(fusion, SingleModel):
         fusion.set_params(view_weights=[0.5, 0, 1])
     expected = clone(fusion).fit(views)
-    fusion._fit_read(data)
+    fusion._fit_read(fusion._choose_rows(data))
     out = np.concatenate(
         [fusion._transform_views(data.views.take(slice(i, i + 1))) for i in range(60)]
     )
