@@ -18,7 +18,13 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from sknnens import EnsembleRepresentationLearner
 from sknnens.datasets import load_fashion_mnist_features
-from sknnens.fusion import Average, Concatenation, ConcatenationPCA, SingleModel
+from sknnens.fusion import (
+    Average,
+    Concatenation,
+    ConcatenationPCA,
+    NeighborhoodProjection,
+    SingleModel,
+)
 
 DATA = Path(__file__).resolve().parent / "data" / "fashion_mnist.npz"  # 9,000 images
 ENSEMBLES = {
@@ -45,9 +51,10 @@ def methods(data, seeds):
     yield "concatenation", Concatenation(sizes)
     for name, exponent in (("PCA", 0), ("PCA, half-whitened", 0.5)):  # as wide as the learner
         yield name, ConcatenationPCA(sizes, whiten_exponent=exponent, random_state=0)
+    yield "neighborhood projection", NeighborhoodProjection(sizes, random_state=0)
     for name, params in LEARNERS.items():
         for seed in range(seeds):
-            yield name, EnsembleRepresentationLearner(sizes, random_state=seed, **params)
+            yield name, EnsembleRepresentationLearner(sizes, random_state=seed, verbose=1, **params)
 
 
 def correct(train, test, data, k):

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import make_views
+from conftest import FEATURES, make_views
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import KNeighborsClassifier
@@ -360,8 +360,8 @@ def test_learned_neighbours_beat_each_view_and_their_average():
     ],
 )
 def test_gain_on_the_shipped_features(models):
-    """The README's table at k = 5; the seeds' standard deviation there is at most 0.3 points."""
-    data = load_fashion_mnist_features(models)
+    """The README's table at k = 5; the seeds' standard deviation there is at most 0.2 points."""
+    data = load_fashion_mnist_features(models, path=FEATURES)
     model = EnsembleRepresentationLearner(data.view_sizes, random_state=0)
 
     def accuracy(train, test):
@@ -373,6 +373,6 @@ def test_gain_on_the_shipped_features(models):
     train, test = (
         [normalize(x) for x in np.split(X, stops, axis=1)] for X in (data.X_train, data.X_test)
     )
-    # the smallest gain in the table is 1.0 points
+    # the smallest gain in the table is 1.2 points
     assert learned > accuracy(sum(train), sum(test)) + 0.008
     assert learned > accuracy(np.hstack(train), np.hstack(test)) + 0.008

@@ -36,7 +36,7 @@ from torch import nn
 from sknnens import EnsembleRepresentationLearner
 from sknnens._engine import Precision, TrainConfig, init_networks, isolated_torch_mode, train
 from sknnens._views import Views, row_norms
-from sknnens.fusion import Average
+from sknnens.fusion import Average, NeighborhoodProjection
 
 HERE = Path(__file__).resolve().parent
 BATCH = 256
@@ -376,6 +376,30 @@ def time_autoencoder(size: Size, device: str) -> dict[str, float]:
     return {"moving_step": timed(lambda: network.partial_fit(stacked, stacked), device) / n_steps}
 
 
+def time_start(size: Size, device: str) -> dict[str, float]:
+    """Seconds and memory of fitting the default start, and seconds of an epoch of fit.
+
+    The epoch, of moving rows, is that of few steps times their number.
+    """
+    views = planted(size, device)
+    with Memory() as memory:
+        seconds = timed(lambda: NeighborhoodProjection().fit(views), device)
+    few = replace(size, n=min(size.n, 16 * BATCH))
+    ends: list[float] = []
+
+    def on_epoch(curve: Any) -> None:
+        synchronize(device)
+        ends.append(time.perf_counter())
+
+    run_epochs(few, [view[: few.n] for view in views], device, rows_move=True, on_epoch=on_epoch)
+    return {
+        "seconds": seconds,
+        "epoch_seconds": float(np.median(np.diff(ends))) * size.n / few.n,
+        "private_mb": memory.private_mb,
+        "sample_mb": 4 * min(size.n, 10_000) * size.d * size.m / 1e6,
+    }
+
+
 def fit_to_loss(size: Size, device: str) -> dict[str, float]:
     """Seconds of whole fits to the training loss at which the direct reading ends.
 
@@ -511,7 +535,10 @@ AXES = {
     "m": (1, 2, 4, 8),
     "depth": (1, 2, 3, 6),
 }
-EVERY_SIZE = (time_steps, time_direct, time_compiled, time_autoencoder, fit_to_loss, time_transform)
+EVERY_SIZE = (
+    *(time_steps, time_direct, time_compiled, time_autoencoder),
+    *(time_start, fit_to_loss, time_transform),
+)
 MEASUREMENTS = {
     m.__name__: m for m in (*EVERY_SIZE, time_one_row, memory_of_maps, fit_imagenet, scaling)
 }
@@ -580,12 +607,13 @@ def main() -> None:
     results = json.loads(args.results.read_text()) if args.results.exists() else {}
     machine = describe_machine(args.device)
     rows = results.setdefault(machine["device"], {"machine": machine, "rows": []})
-    rows["machine"] = machine
+    if not args.only:
+        rows["machine"] = machine
     for name, size, repeat in plan(args.sizes, args.device, args.repeats):
         if args.only and name not in args.only:
             continue
         key = {"measurement": name, "size": str(size), "repeat": repeat}
-        row = key | measure(name, size, args.device)
+        row = key | {"processor": machine["processor"]} | measure(name, size, args.device)
         print(json.dumps(row), flush=True)
         rows["rows"] = [x for x in rows["rows"] if not key.items() <= x.items()] + [row]
         args.results.write_text(json.dumps(results, indent=1) + "\n")

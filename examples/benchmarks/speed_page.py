@@ -49,6 +49,11 @@ scikit-learn's ``MLPRegressor`` on the concatenation, a yardstick that learns so
 
 {steps}
 
+The default start, :class:`~sknnens.fusion.NeighborhoodProjection`, which these fits replace by the
+average: fitted to 10,000 samples at most. An epoch is one of ``fit`` at this size.
+
+{start}
+
 What the arithmetic allows: the share of the machine's own rate of matrix products that the useful
 floating-point operations of a step reach. The rate is that of ``torch.mm`` at the same sizes into
 tensors that are there, measured between the epochs.
@@ -59,8 +64,7 @@ Transform
 ---------
 
 Rows per second after a fit with the default settings, beside {direct_steps} steps of the direct
-reading with the same MLPs. These rows were measured with an earlier solver, which took 4.5
-gradients per row instead of 3. Mean losses are of 512 rows; one row takes the milliseconds of a
+reading with the same MLPs. Mean losses are of 512 rows; one row takes the milliseconds of a
 call, as a service makes it.
 
 {transform}
@@ -186,6 +190,18 @@ def steps(rows: pd.DataFrame, size: str, phase: str) -> dict[str, str]:
     return row
 
 
+def starts(rows: pd.DataFrame, size: str) -> dict[str, str]:
+    """Cost of the default start."""
+    found = merged(rows, size, "time_start").rename(columns=lambda c: c.split(".")[1])
+    return {
+        "size": size,
+        "epochs of fit": between(found["seconds"] / found["epoch_seconds"]),
+        "seconds": between(found["seconds"]),
+        "memory, MB": f"{found['private_mb'].median():.0f}",
+        "its samples, MB": f"{found['sample_mb'].median():.0f}",
+    }
+
+
 def shares(rows: pd.DataFrame, size: str) -> dict[str, str]:
     """Share of the rate of the products, in each phase and over a fit that is half of each."""
     found = merged(rows, size, "time_steps").rename(columns=lambda c: c.split(".")[1])
@@ -268,6 +284,19 @@ def gpu_text(results: dict[str, Any]) -> str:
     return "\n\n".join(parts) or NO_GPU
 
 
+def describe(machine: dict[str, Any], rows: pd.DataFrame) -> str:
+    """Return the machine, and what was measured on another processor."""
+    text = ", ".join(
+        f"{value} {name}" if name == "threads" else f"{name} {value}"
+        for name, value in machine.items()
+    )
+    if "processor" in rows:
+        elsewhere = rows[rows["processor"].notna() & (rows["processor"] != machine["processor"])]
+        for processor, found in elsewhere.groupby("processor"):
+            text += f"; {', '.join(sorted(set(found['measurement'])))}: {processor}"
+    return text
+
+
 def write_page(path: Path, page: Path = PAGE) -> None:
     """Write the page, and the figures of the solvers."""
     results = json.loads(path.read_text())
@@ -279,16 +308,14 @@ def write_page(path: Path, page: Path = PAGE) -> None:
     tables = {
         "whole_fits": [row for size in sizes for row in whole_fits(rows, size)],
         "steps": [steps(rows, size, phase) for size, phase in phases],
+        "start": [starts(rows, size) for size in sizes],
         "shares": [shares(rows, size) for size in sizes],
         "transform": [transforms(rows, size) for size in sizes],
         "memory": memory(one(rows, "memory_of_maps")),
         "scaling": slopes(one(rows, "scaling")),
     }
     text = TEXT.format(
-        machine=", ".join(
-            f"{value} {name}" if name == "threads" else f"{name} {value}"
-            for name, value in machine.items()
-        ),
+        machine=describe(machine, rows),
         repeats=rows["repeat"].max() + 1,
         epochs=LOSS_EPOCHS,
         direct_steps=DIRECT_STEPS,

@@ -24,6 +24,7 @@ MEASUREMENTS = [
     "time_steps",
     "time_direct",
     "time_autoencoder",
+    "time_start",
     "fit_to_loss",
     "time_transform",
     "time_one_row",
