@@ -8,7 +8,7 @@ from sknnens._version import __version__
 if TYPE_CHECKING:
     from sknnens import callbacks, datasets, fusion, inspection, metrics
     from sknnens._learner import EnsembleRepresentationLearner
-    from sknnens._views import stack_views
+    from sknnens._views import sample_rows, stack_views
 
 __all__ = [
     "EnsembleRepresentationLearner",
@@ -18,11 +18,16 @@ __all__ = [
     "fusion",
     "inspection",
     "metrics",
+    "sample_rows",
     "stack_views",
 ]
 
 # imported when first used: the learner needs torch, nothing else does
-_MODULES = {"EnsembleRepresentationLearner": "_learner", "stack_views": "_views"}
+_MODULES = {
+    "EnsembleRepresentationLearner": "_learner",
+    "sample_rows": "_views",
+    "stack_views": "_views",
+}
 
 
 if not TYPE_CHECKING:  # type checkers know the names above and find misspelled ones

@@ -23,15 +23,15 @@ __all__ = [
     "check_matplotlib_support",
     "check_pandas_support",
     "fit_context",
-    "is_pandas_output",
+    "output_container",
     "validate_parameter_constraints",
     "validate_params",
 ]
 
 
-def is_pandas_output(estimator: Any) -> bool:
-    """Whether `set_output`, or scikit-learn's configuration, asks `transform` for pandas."""
-    return bool(_get_output_config("transform", estimator)["dense"] == "pandas")
+def output_container(estimator: Any) -> str:
+    """Name of the container that `set_output`, or the configuration, asks `transform` for."""
+    return str(_get_output_config("transform", estimator)["dense"])
 
 
 try:

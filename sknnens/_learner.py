@@ -171,7 +171,7 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         The device that `fit` ran on.
     n_features_in_ : int
         Number of columns of `X`, if it is a matrix or frame, else of all views together.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns of `X`, if it is a frame and all of its labels are strings.
 
     See Also
@@ -546,14 +546,15 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
             "device_": str(device),
         }
 
-    def transform(self, X: Any, *, out: str | os.PathLike[str] | None = None) -> NDArray[Any]:
+    def transform(self, X: Any, *, out: str | os.PathLike[str] | None = None) -> Any:
         """Find the representations of samples, with the MLPs frozen.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), list, tuple, dict or frame
             The same views as in `fit`, in any form that `fit` takes. If both have names for
-            their views, these are found by name, and everything else in `X` is ignored.
+            their views, these are found by name, and everything else in `X` is ignored. An array
+            or frame of Dask is transformed block by block, when the result is computed.
         out : str or path-like, default=None
             Name of a file in NumPy's format to write the result to, which is then never whole in
             memory. An existing file is replaced, unless `X` is read from it.
@@ -570,17 +571,21 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
             If `X` does not have the views of `fit`, or is not finite, or is read from the file
             `out`, or if the steps of Adam are so large that a result is not finite.
         """
+        if out is None:
+            return self._transform(X)
         views = self._read_to_transform(X)
         shape = len(views), self._n_features_out
-        if out is None:
-            rows = np.empty(shape, dtype=views.dtype)
-            self._infer(views, self.transform_max_iter, self.normalize, rows)
-            return self._label_rows(rows, views.index)
         check_not_read(out, [X, self], "out")
         with new_matrix(out, shape, views.dtype) as rows:
             self._infer(views, self.transform_max_iter, self.normalize, rows)
             del rows  # Windows renames no file that is mapped
         return self._label_rows(np.load(out, mmap_mode="r"), views.index)
+
+    def _transform_views(self, views: Views) -> NDArray[Any]:
+        """Find the representations of views that are read."""
+        rows = np.empty((len(views), self._n_features_out), dtype=views.dtype)
+        self._infer(views, self.transform_max_iter, self.normalize, rows)
+        return rows
 
     def _infer(self, views: Views, max_iter: int, normalize: bool, out: NDArray[Any]) -> None:
         """Write the representations of views that are read to `out`."""

@@ -3,6 +3,7 @@
 from sknnens._views._arrays import FLOAT_DTYPES, as_native
 from sknnens._views._base import FitInput, MultiviewTransformer, read_views
 from sknnens._views._cells import is_empty
+from sknnens._views._dask import sample_rows
 from sknnens._views._data import Views, row_norms, row_slices, unit_rows
 from sknnens._views._layout import column_slices
 from sknnens._views._stack import stack_views
@@ -18,6 +19,7 @@ __all__ = [
     "read_views",
     "row_norms",
     "row_slices",
+    "sample_rows",
     "stack_views",
     "unit_rows",
 ]

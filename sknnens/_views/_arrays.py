@@ -31,6 +31,7 @@ from sknnens._views._checks import (
     check_view_count,
     check_view_sum,
 )
+from sknnens._views._dask import is_dask
 from sknnens._views._frames import (
     View,
     parse_frame,
@@ -129,6 +130,7 @@ def parse(X: Any, layout: Layout) -> Source:
 
     If both `X` and `layout` name the views, those of `layout` are taken, in its order.
     """
+    check_not_lazy(X)
     frame = wrap_frame(X)
     if layout.columns and not layout.is_fitted and not isinstance(frame, nw.DataFrame):
         raise TypeError(
@@ -269,6 +271,7 @@ def as_native(x: Any) -> Any:
     Raise TypeError if it is a tensor that NumPy cannot read or no matrix, and ValueError if it
     has three axes or more; the message names the remedy.
     """
+    check_not_lazy(x)
     if isinstance(x, Mapping | Iterator | Set | ValuesView) and not hasattr(x, "shape"):
         raise TypeError(
             "Expected one matrix, or a list, tuple or dictionary of matrices, got "
@@ -300,6 +303,16 @@ def as_native(x: Any) -> Any:
             f"Found array with dim {x.ndim}, of shape {x.shape}, expected <= 2. {remedy}"
         )
     return _to_usual_type(x) if isinstance(x, np.ndarray) else x
+
+
+def check_not_lazy(x: Any) -> None:
+    """Raise TypeError if `x` is a collection of Dask, which would be gathered into memory."""
+    if is_dask(x):
+        raise TypeError(
+            "A collection of Dask would be gathered into memory. Fit on a sample of its rows, "
+            "fit(sample_rows(X, 100_000)); transform takes one array or frame of Dask, with all "
+            "views side by side, and no out."
+        )
 
 
 def _check_item(item: Any) -> None:

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sknnens._compat import is_pandas_output, validate_parameter_constraints
+from sknnens._compat import output_container, validate_parameter_constraints
 from sknnens._files import PortableMixin
 from sknnens._views._arrays import Source, join_types, parse
 from sknnens._views._cells import is_cell_column
@@ -24,6 +24,7 @@ from sknnens._views._checks import (
     check_view_weights,
     check_views,
 )
+from sknnens._views._dask import is_dask, transform_dask
 from sknnens._views._data import Views
 from sknnens._views._frames import wrap_frame
 from sknnens._views._layout import Layout, check_layout, column_slices, default_names
@@ -225,6 +226,22 @@ class MultiviewTransformer(
         )
         return replace(checked, index=source.index)
 
+    def _transform_views(self, views: Views) -> NDArray[Any]:
+        """Transform views that are read; a row does not depend on the others."""
+        raise NotImplementedError
+
+    def _transform_array(self, X: Any) -> NDArray[Any]:
+        """Transform samples to an array, whatever the output is set to."""
+        return self._transform_views(self._read_to_transform(X))
+
+    def _transform(self, X: Any) -> Any:
+        """Transform samples; the rows of a Dask collection when it is computed."""
+        if is_dask(X):
+            check_is_fitted(self)
+            return transform_dask(self, X)
+        views = self._read_to_transform(X)
+        return self._label_rows(self._transform_views(views), views.index)
+
     def _check_stacked_names(self, X: Any) -> None:
         """Raise ValueError if a stacked matrix has other columns than the views side by side."""
         names = getattr(self, "feature_names_in_", np.array([])).tolist()
@@ -266,7 +283,7 @@ class MultiviewTransformer(
 
         scikit-learn takes over the labels of a single frame, and leaves a frame's labels alone.
         """
-        if index is None or not is_pandas_output(self):
+        if index is None or output_container(self) != "pandas":
             return rows
         return sys.modules["pandas"].DataFrame(rows, index=index)
 

@@ -51,7 +51,7 @@ class Fusion(MultiviewTransformer):
         most 1. NaN unless `view_weights` is ``"auto"`` and there are several views.
     n_features_in_ : int
         Number of columns of `X`, if it is a matrix or frame, else of all views together.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns of `X`, if it is a frame and all of its labels are strings.
     """
 
@@ -104,13 +104,14 @@ class Fusion(MultiviewTransformer):
         resolved = resolve_weights(self.view_weights, sample)
         return self._fit_read(self._choose_rows(data), resolved)
 
-    def transform(self, X: Any) -> NDArray[Any]:
+    def transform(self, X: Any) -> Any:
         """Transform samples.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), list, tuple, dict or frame
-            The same views as in `fit`.
+            The same views as in `fit`. An array or frame of Dask is transformed block by block,
+            when the result is computed.
 
         Returns
         -------
@@ -122,8 +123,7 @@ class Fusion(MultiviewTransformer):
         ValueError, TypeError
             If `X` does not have the views of `fit`, or is not finite.
         """
-        views = self._read_to_transform(X)
-        return self._label_rows(self._transform_views(views), views.index)
+        return self._transform(X)
 
     @fit_context(prefer_skip_nested_validation=True)
     def _fit_read(
