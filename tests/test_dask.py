@@ -1,8 +1,5 @@
 """Arrays and frames of Dask: samples of their rows, and rows transformed where they are."""
 
-import os
-import signal
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -171,29 +168,3 @@ def test_what_is_wrong_is_said(learner):
     of_cells.set_output(transform="pandas")
     with pytest.raises(ValueError, match=r"set_output\(transform='pandas'\) would gather"):
         of_cells.transform(to_dask(vectors()))
-
-
-def die_once(block, mark):
-    """Kill the worker that comes first."""
-    try:
-        os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        return block
-    os.kill(os.getpid(), signal.SIGKILL)
-    return block
-
-
-@pytest.mark.slow
-def test_a_worker_that_is_killed_loses_nothing(learner, tmp_path):
-    distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
-        distributed.Client(cluster) as client,
-        dask.config.set(scheduler=client),
-    ):
-        lazy = da.from_array(X, chunks=(20, 11))
-        mark = str(tmp_path / "mark")
-        lazy = lazy.map_blocks(die_once, mark=mark, dtype=X.dtype, meta=X[:0])
-        found = learner.transform(lazy).compute()
-    assert os.path.exists(mark)
-    assert_array_equal(found, learner.transform(X))
