@@ -92,7 +92,7 @@ def cases(draw):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore:.*has one column")
 @examples(300)
 @given(cases())
 def test_rows_are_finite_and_of_length_one(case):
