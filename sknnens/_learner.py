@@ -325,7 +325,8 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
             scikit-learn split frames and the one matrix by samples; a list they split by models,
             see :func:`stack_views`.
         y : None
-            Ignored, but for its length if `X` is a list.
+            Ignored, but for its length if `X` is a list. A second matrix of floats is an error:
+            give several models in one list.
 
         Returns
         -------

@@ -36,7 +36,7 @@ class ProgressBar:
                 self.bar = tqdm(total=self.total, desc=self.description, unit=self.unit)
             except ImportError:
                 pass
-            except Exception:
+            except Exception:  # as in tell: no stream may stop a fit
                 self.enabled = False
         return self
 
@@ -52,7 +52,7 @@ class ProgressBar:
         try:
             self.bar.set_postfix_str(state, refresh=False)
             self.bar.update(n_done)
-        except Exception:
+        except Exception:  # as in tell
             self.enabled = False
 
     def __exit__(

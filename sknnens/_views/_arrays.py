@@ -32,13 +32,7 @@ from sknnens._views._checks import (
     check_view_sum,
 )
 from sknnens._views._dask import is_dask
-from sknnens._views._frames import (
-    View,
-    parse_frame,
-    parse_view,
-    read_frame,
-    wrap_frame,
-)
+from sknnens._views._frames import View, parse_frame, parse_view, read_frame, wrap_frame
 from sknnens._views._layout import (
     Layout,
     check_names,
@@ -215,13 +209,12 @@ def _n_axes(x: Any) -> int:
 
 def _as_matrix(x: Any) -> Any:
     """Check that there are two axes, and convert nested lists and tensors."""
-    if not isinstance(x, VectorColumns | nw.DataFrame):
-        with explain_texts(x):
+    with explain_texts(x):
+        if not isinstance(x, VectorColumns | nw.DataFrame):
             x = as_native(x)
-    if len(getattr(x, "shape", ())) != 2:
-        with explain_texts(x):
+        if len(getattr(x, "shape", ())) != 2:
             check_array(x, dtype=None, ensure_all_finite=False)  # says what is wrong with it
-        x = np.asarray(x)
+            x = np.asarray(x)
     return x
 
 

@@ -228,7 +228,7 @@ class MultiviewTransformer(
 
     def _transform_views(self, views: Views) -> NDArray[Any]:
         """Transform views that are read; a row does not depend on the others."""
-        raise NotImplementedError
+        raise NotImplementedError  # every transformer of the package has its own
 
     def _transform_array(self, X: Any) -> NDArray[Any]:
         """Transform samples to an array, whatever the output is set to."""

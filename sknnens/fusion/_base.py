@@ -87,7 +87,8 @@ class Fusion(MultiviewTransformer):
         X : array-like of shape (n_samples, n_features), list, tuple, dict or frame
             In any form that :class:`~sknnens.EnsembleRepresentationLearner` takes.
         y : None
-            Ignored, except for its length if `X` is a list.
+            Ignored, except for its length if `X` is a list. A second matrix of floats is an error:
+            give several models in one list.
 
         Returns
         -------

@@ -80,7 +80,7 @@ class ConcatenationPCA(LinearProjection):
     See Also
     --------
     sklearn.decomposition.PCA : The same without views and weights, whitened or not.
-    NeighborhoodProjection : Chooses the exponent, and adds a discriminant analysis.
+    NeighborhoodProjection : Adds a discriminant analysis of neighborhoods.
 
     Notes
     -----
