@@ -1,6 +1,7 @@
 """Progress on standard error."""
 
 import sys
+import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -16,16 +17,31 @@ def tell(message: str) -> bool:
     return True
 
 
+class _StandardError:
+    """Standard error for tqdm, which keeps its lock for good if a write fails."""
+
+    def write(self, text: str) -> None:
+        """Write without an error."""
+        tell(text)
+
+    def flush(self) -> None:
+        """Do nothing: `write` did."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
 class ProgressBar:
     """Progress on standard error: tqdm's bar if it is installed, else a line of text.
 
     A stream that cannot be written to, at the beginning or later, shows nothing.
     """
 
-    def __init__(self, total: int, description: str, unit: str, enabled: bool):
+    def __init__(self, total: int, description: str, unit: str, enabled: bool, done: int = 0):
         self.total, self.description, self.unit = total, description, unit
         self.enabled = enabled and tell("")
-        self.done = 0
+        self.done = self.done_before = done
+        self.begin = time.monotonic()
         self.bar: Any = None
 
     def __enter__(self) -> "ProgressBar":
@@ -33,7 +49,13 @@ class ProgressBar:
             try:
                 from tqdm.auto import tqdm
 
-                self.bar = tqdm(total=self.total, desc=self.description, unit=self.unit)
+                self.bar = tqdm(
+                    total=self.total,
+                    desc=self.description,
+                    unit=self.unit,
+                    initial=self.done,
+                    file=_StandardError(),
+                )
             except ImportError:
                 pass
             except Exception:  # as in tell: no stream may stop a fit
@@ -46,7 +68,9 @@ class ProgressBar:
         if not self.enabled:
             return
         if self.bar is None:
-            share = f"{self.done}/{self.total} {self.unit}"
+            rate = (self.done - self.done_before) / max(time.monotonic() - self.begin, 1e-9)
+            left = (self.total - self.done) / max(rate, 1e-9)
+            share = f"{self.done}/{self.total} {self.unit}, {rate:.3g}/s, {left:.0f} s left"
             self.enabled = tell(f"\r{self.description}: {share}, {state}")
             return
         try:
