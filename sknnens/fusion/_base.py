@@ -11,10 +11,11 @@ from sknnens._views import FitInput, MultiviewTransformer, Views, row_slices, un
 from sknnens.fusion._weights import MOST_ROWS, resolve_weights
 
 CHUNK_ROWS = 1024  # rows that are in memory a second time, stacked
-# Rows of one matrix product, and least columns.  The rows lie along the lanes of a BLAS kernel, and
-# 16 of them are one tile, so that each row is computed by the same instructions.  In larger tiles
-# OpenBLAS rounds a row differently at different places, for instance in float32 with AVX2.
-TILE_ROWS = LEAST_COLUMNS = 16
+# Rows, columns and depth of one matrix product. The rows lie along the lanes of a BLAS kernel, and
+# 16 of them are one tile, so that each row is computed by the same instructions. In larger tiles,
+# and in products that OpenBLAS divides among threads, it rounds a row differently at different
+# places, for instance in float32 with AVX2. Up to 2**18 multiplications are left to one thread.
+TILE_ROWS, TILE_COLUMNS, TILE_DEPTH = 16, 256, 64
 
 
 class Fusion(MultiviewTransformer):
@@ -173,13 +174,15 @@ def multiply_rows(rows: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
 
     The bits of a row depend neither on the other rows nor on its place, see `TILE_ROWS`.
     """
-    width = matrix.shape[1]
-    if width < LEAST_COLUMNS:
-        matrix = np.pad(matrix, ((0, 0), (0, LEAST_COLUMNS - width)))
-    product = np.empty((len(rows), width), dtype=rows.dtype)
-    for part in row_slices(len(rows), TILE_ROWS):
-        tile, n_rows = rows[part], part.stop - part.start
-        if n_rows < TILE_ROWS:
-            tile = np.pad(tile, ((0, TILE_ROWS - n_rows), (0, 0)))
-        product[part] = (matrix.T @ tile.T).T[:n_rows, :width]
-    return product
+    (n_rows, depth), width = rows.shape, matrix.shape[1]
+    if n_rows % TILE_ROWS:
+        rows = np.pad(rows, ((0, -n_rows % TILE_ROWS), (0, 0)))
+    if width % TILE_ROWS:  # a product of few columns at the end would be rounded in another way
+        matrix = np.pad(matrix, ((0, 0), (0, -width % TILE_ROWS)))
+    tiles = rows.reshape(-1, TILE_ROWS, depth).transpose(0, 2, 1)
+    product = np.zeros((len(tiles), matrix.shape[1], TILE_ROWS), dtype=rows.dtype)
+    for columns in row_slices(matrix.shape[1], TILE_COLUMNS):
+        for part in row_slices(depth, TILE_DEPTH):
+            product[:, columns] += matrix[part, columns].T @ tiles[:, part]
+    product = product.transpose(0, 2, 1).reshape(len(rows), -1)
+    return np.ascontiguousarray(product[:n_rows, :width])

@@ -143,6 +143,7 @@ PERMUTED = """if True:
     torch.set_num_threads(int(sys.argv[1]))
     from sknnens import EnsembleRepresentationLearner
     from sknnens.fusion import GCCA
+    from sknnens.fusion._base import multiply_rows
     rng = np.random.RandomState(0)
     order = rng.permutation(130)
     for dtype in (np.float32, np.float64):
@@ -155,9 +156,14 @@ PERMUTED = """if True:
                 alone = model.transform([x[77:78] for x in views])
                 assert np.array_equal(moved, whole[order]), (model, dtype, width)
                 assert np.array_equal(alone[0], whole[77]), (model, dtype, width)
+        for shape in [(512, 33), (256, 128), (128, 1000)]:  # for several threads of OpenBLAS
+            rows = np.tile(rng.rand(shape[0]).astype(dtype), (16, 1))
+            product = multiply_rows(rows, rng.rand(*shape).astype(dtype))
+            assert (product == product[0]).all(), (dtype, shape)
 """
 PROCESSORS = [  # kernels of OpenBLAS and code paths of MKL, which the fastest CPUs have all
     ({"OPENBLAS_CORETYPE": "Haswell", "MKL_CBWR": "AVX2"}, 1),
+    ({"OPENBLAS_CORETYPE": "Haswell", "MKL_CBWR": "AVX2"}, 2),
     ({"OPENBLAS_CORETYPE": "Sandybridge", "MKL_CBWR": "COMPATIBLE"}, 2),
     ({"OPENBLAS_CORETYPE": "SkylakeX", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}, 2),
 ]
