@@ -16,9 +16,17 @@ from sklearn.utils import check_random_state
 
 from sknnens import _engine as engine
 from sknnens._compat import CallbackSupportMixin, Interval, Options, StrOptions, fit_context
-from sknnens._files import check_not_read, new_matrix, release_pages
+from sknnens._files import release_pages
 from sknnens._progress import ProgressBar, tell
-from sknnens._views import FitInput, MultiviewTransformer, Views, row_norms, row_slices, unit_rows
+from sknnens._views import (
+    FitInput,
+    MultiviewTransformer,
+    OnRows,
+    Views,
+    row_norms,
+    row_slices,
+    unit_rows,
+)
 from sknnens.callbacks import FitTasks, ResumableFit
 from sknnens.fusion import Fusion, make_fusion
 from sknnens.fusion._weights import resolve_weights
@@ -547,7 +555,9 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
             "device_": str(device),
         }
 
-    def transform(self, X: Any, *, out: str | os.PathLike[str] | None = None) -> Any:
+    def transform(
+        self, X: Any, *, out: str | os.PathLike[str] | None = None, resume: bool = False
+    ) -> Any:
         """Find the representations of samples, with the MLPs frozen.
 
         Parameters
@@ -555,10 +565,15 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         X : array-like of shape (n_samples, n_features), list, tuple, dict or frame
             The same views as in `fit`, in any form that `fit` takes. If both have names for
             their views, these are found by name, and everything else in `X` is ignored. An array
-            or frame of Dask is transformed block by block, when the result is computed.
+            or frame of Dask is transformed block by block, when the result is computed. A
+            ``pyarrow.dataset.Dataset`` of files is read some rows at a time.
         out : str or path-like, default=None
             Name of a file in NumPy's format to write the result to, which is then never whole in
             memory. An existing file is replaced, unless `X` is read from it.
+        resume : bool, default=False
+            Whether an interrupted call leaves what it wrote, in a file of the name `out` with
+            ``.partial``, and the next one continues with it. Its first and last rows are computed
+            again: if they are others, that is an error. Only with `out`.
 
         Returns
         -------
@@ -570,44 +585,40 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         ------
         ValueError, TypeError
             If `X` does not have the views of `fit`, or is not finite, or is read from the file
-            `out`, or if the steps of Adam are so large that a result is not finite.
+            `out`, or if the steps of Adam are so large that a result is not finite; or if `resume`
+            finds rows of another call.
+        RuntimeError
+            If another process writes the file to be resumed.
         """
-        if out is None:
-            return self._transform(X)
-        views = self._read_to_transform(X)
-        shape = len(views), self._n_features_out
-        check_not_read(out, [X, self], "out")
-        with new_matrix(out, shape, views.dtype) as rows:
-            self._infer(views, self.transform_max_iter, self.normalize, rows)
-            del rows  # Windows renames no file that is mapped
-        return self._label_rows(np.load(out, mmap_mode="r"), views.index)
+        return self._transform(X, out, resume)
 
-    def _transform_views(self, views: Views) -> NDArray[Any]:
+    def _transform_views(self, views: Views, on_rows: OnRows | None = None) -> NDArray[Any]:
         """Find the representations of views that are read."""
-        rows = np.empty((len(views), self._n_features_out), dtype=views.dtype)
-        self._infer(views, self.transform_max_iter, self.normalize, rows)
-        return rows
+        return self._infer(views, self.transform_max_iter, self.normalize, on_rows)
 
-    def _infer(self, views: Views, max_iter: int, normalize: bool, out: NDArray[Any]) -> None:
-        """Write the representations of views that are read to `out`."""
+    def _infer(
+        self, views: Views, max_iter: int, normalize: bool, on_rows: OnRows | None = None
+    ) -> NDArray[Any]:
+        """Find the representations of views that are read, after some steps."""
         engine.check_not_forked()
         device = engine.resolve_device(self.device)
         precision = engine.resolve_precision(self.precision, views.dtype, device)
-        progress = ProgressBar(len(views), "transform", "row", bool(self.verbose))
+        out = np.empty((len(views), self._n_features_out), dtype=views.dtype)
 
         def start(rows: slice) -> NDArray[Any]:
             return self._start(self.init_, views.take(rows))
 
-        total = 0.0
+        n_done, total = 0, 0.0
 
         def on_chunk(n_rows: int, loss: float) -> None:
-            nonlocal total
-            total += n_rows * loss
-            progress.update(n_rows, f"loss={total / (progress.done + n_rows):.4f}")
-            for x in (*views.arrays, out):
+            nonlocal n_done, total
+            n_done, total = n_done + n_rows, total + n_rows * loss
+            if on_rows is not None:
+                on_rows(n_rows, f"loss={total / n_done:.4f}")
+            for x in views.arrays:
                 release_pages(x)
 
-        with engine.isolated_torch_mode(device), progress:
+        with engine.isolated_torch_mode(device):
             curvature = None
             if self.transform_solver == "newton":
                 curvature = engine.to_tensor(self.inverse_curvature_, precision, device)
@@ -626,8 +637,9 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
                     f"Memory ran out in transform on device={str(device)!r}, which continued with "
                     "fewer samples at a time.",
                     RuntimeWarning,
-                    stacklevel=4,  # the caller, past the wrapper of set_output
+                    stacklevel=6,  # the caller, past the wrapper of set_output
                 )
+        return out
 
     def _recover(self, X: Any, max_iter: int | None) -> NDArray[np.float64]:
         """Cosines of the views with the features that the MLPs recover, (n_samples, n_views).
@@ -636,9 +648,8 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         NaN if a view has no weight, or a sample has nothing in it.
         """
         views = self._read_to_transform(X)
-        rows = np.empty((len(views), self._n_features_out), dtype=views.dtype)
         steps = self.transform_max_iter if max_iter is None else max_iter
-        self._infer(views, steps, normalize=False, out=rows)
+        rows = self._infer(views, steps, normalize=False)
         device = engine.resolve_device(self.device)
         precision = engine.resolve_precision(self.precision, views.dtype, device)
         cosines = np.full((len(rows), len(self.view_weights_)), np.nan)

@@ -141,7 +141,7 @@ def test_what_is_wrong_is_said(learner):
         for given in (lazy, [lazy, lazy], {"a": lazy, "b": lazy}, to_dask(vectors())):
             with pytest.raises(TypeError, match=r"fit\(sample_rows\(X, 100_000\)\)"):
                 call(given)
-    with pytest.raises(TypeError, match="and no out"):
+    with pytest.raises(TypeError, match="without out"):
         learner.transform(lazy, out="out.npy")
     with pytest.raises(ValueError, match=r"split into 3 chunks.*X\.rechunk\(\{1: -1\}\)"):
         learner.transform(lazy.rechunk((70, 4)))
@@ -151,7 +151,10 @@ def test_what_is_wrong_is_said(learner):
         learner.transform(lazy[:, :10])
     with pytest.raises(ValueError, match="two axes"):
         learner.transform(lazy[:, 0])
-    with pytest.raises(TypeError, match="X must be an array or a frame of Dask, got ndarray"):
+    with pytest.raises(
+        TypeError,
+        match="or a dataset of pyarrow, got ndarray",
+    ):
         sample_rows(X, 10)
     with pytest.raises(ValueError, match="n_rows=0 must be positive"):
         sample_rows(lazy, 0)

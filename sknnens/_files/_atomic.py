@@ -1,5 +1,6 @@
 """Files that are mapped into memory: let go of what was read, and write new ones whole."""
 
+import io
 import mmap
 import os
 import re
@@ -83,6 +84,8 @@ def _find_names(x: Any) -> Iterator[str]:
         yield x.fid.name
     if hasattr(getattr(x, "file", None), "filename"):  # of h5py
         yield x.file.filename
+    if hasattr(x, "get_fragments"):  # a dataset of pyarrow
+        yield from x.files
     while x is not None:
         if isinstance(x, np.memmap) and x.filename is not None:
             yield os.fspath(x.filename)
@@ -118,37 +121,92 @@ def remove_partials(path: Path) -> None:
 
 
 @contextmanager
-def new_file(path: str | os.PathLike[str], parameter: str = "out") -> Iterator[IO[bytes]]:
+def new_file(
+    path: str | os.PathLike[str], parameter: str = "out", *, resume: bool = False
+) -> Iterator[IO[bytes]]:
     """Open a file of another name in the same folder, which is renamed when it is whole.
 
-    An existing file of the name is replaced. The caller's name of `path` is `parameter`.
+    An existing file of the name is replaced. The caller's name of `path` is `parameter`. With
+    `resume`, a file that is not finished stays, and another call opens it again to append to it.
     """
     path = check_path(path, parameter)
-    partial = path.with_name(f"{path.name}.{uuid4().hex[:8]}.partial")
+    partial = path.with_name(f"{path.name}.partial" if resume else _unique(path.name))
     try:
-        with partial.open("x+b") as file:
+        with partial.open("a+b" if resume else "x+b") as file:
+            if resume:
+                _lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        if not resume:
+            partial.unlink(missing_ok=True)
 
 
-def write_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Begin a file in NumPy's format, whose rows follow one after another."""
-    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
+def _unique(name: str) -> str:
+    return f"{name}.{uuid4().hex[:8]}.partial"
 
 
-@contextmanager
-def new_matrix(
-    path: str | os.PathLike[str], shape: tuple[int, int], dtype: np.dtype[Any]
-) -> Iterator[NDArray[Any]]:
-    """Make a memory map to fill, in a file in NumPy's format that is made by `new_file`."""
-    with new_file(path) as file:
-        write_header(file, shape, dtype)
-        matrix = np.memmap(file, dtype, "r+", file.tell(), shape)
-        yield matrix
-        matrix.flush()
-        del matrix
+def _lock(file: IO[bytes]) -> None:
+    """Raise RuntimeError if another process writes this file; not on Windows."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RuntimeError(f"{file.name!r} is being written by another process.") from None
+    except (ImportError, OSError):  # a file system without locks
+        pass
+
+
+class RowFile:
+    """A matrix in a file in NumPy's format, whose rows are appended.
+
+    Parameters
+    ----------
+    file : file of `new_file`
+        Empty, or with some of the rows.
+    shape, dtype
+        Of the whole matrix.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows that are there.
+    """
+
+    def __init__(self, file: IO[bytes], shape: tuple[int, int], dtype: np.dtype[Any]):
+        begin = io.BytesIO()
+        header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(begin, header)
+        self.file, self.width, self.dtype = file, shape[1], dtype
+        self.offset = len(begin.getvalue())
+        file.seek(0)
+        if len(found := file.read(self.offset)) < self.offset:
+            file.truncate(0)
+            file.write(begin.getvalue())
+        elif found != begin.getvalue():
+            raise self.error()
+        row_bytes = self.width * dtype.itemsize
+        self.n_rows = (file.seek(0, os.SEEK_END) - self.offset) // row_bytes
+        file.truncate(self.offset + self.n_rows * row_bytes)  # without a row that is not whole
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Write some rows."""
+        self.file.write(np.ascontiguousarray(rows, self.dtype).data)
+        self.file.flush()
+        self.n_rows += len(rows)
+
+    def check(self, begin: int, rows: NDArray[Any]) -> None:
+        """Raise ValueError if other rows than these are there."""
+        self.file.seek(self.offset + begin * self.width * self.dtype.itemsize)
+        if self.file.read(rows.nbytes) != rows.tobytes():
+            raise self.error()
+
+    def error(self) -> ValueError:
+        """Return an error that says what is wrong with a file to be resumed."""
+        return ValueError(
+            f"{self.file.name!r} was begun with other samples, by another estimator or on another "
+            "machine, and cannot be resumed. Remove it to start anew."
+        )

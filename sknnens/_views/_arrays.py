@@ -30,8 +30,10 @@ from sknnens._views._checks import (
     check_same_sizes,
     check_view_count,
     check_view_sum,
+    label_errors,
 )
 from sknnens._views._dask import is_dask
+from sknnens._views._dataset import is_dataset
 from sknnens._views._frames import View, parse_frame, parse_view, read_frame, wrap_frame
 from sknnens._views._layout import (
     Layout,
@@ -246,18 +248,6 @@ def explain_texts(x: Any) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def label_errors(label: str | None) -> Iterator[None]:
-    """Put the label of a view before the message of an error about it."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        if label is None:
-            raise
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{label}: {error}") from error
-
-
 def as_native(x: Any) -> Any:
     """Convert one matrix to something that `check_array` accepts.
 
@@ -299,12 +289,12 @@ def as_native(x: Any) -> Any:
 
 
 def check_not_lazy(x: Any) -> None:
-    """Raise TypeError if `x` is a collection of Dask, which would be gathered into memory."""
-    if is_dask(x):
+    """Raise TypeError if `x` is a collection of Dask or a dataset of pyarrow."""
+    if is_dask(x) or is_dataset(x):
         raise TypeError(
-            "A collection of Dask would be gathered into memory. Fit on a sample of its rows, "
-            "fit(sample_rows(X, 100_000)); transform takes one array or frame of Dask, with all "
-            "views side by side, and no out."
+            f"A {type(x).__name__} would be gathered into memory. Fit on a sample of its rows, "
+            "fit(sample_rows(X, 100_000)). transform takes one array or frame of Dask, without "
+            "out, or one dataset of pyarrow, with all views."
         )
 
 

@@ -1,5 +1,6 @@
 """Reading the views of `X` in fit and in transform, for all transformers of the package."""
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sknnens._compat import output_container, validate_parameter_constraints
 from sknnens._files import PortableMixin
 from sknnens._views._arrays import Source, join_types, parse
+from sknnens._views._blocks import OnRows, transform_blocks
 from sknnens._views._cells import is_cell_column
 from sknnens._views._checks import (
     check_informative,
@@ -226,21 +228,28 @@ class MultiviewTransformer(
         )
         return replace(checked, index=source.index)
 
-    def _transform_views(self, views: Views) -> NDArray[Any]:
-        """Transform views that are read; a row does not depend on the others."""
+    def _transform_views(self, views: Views, on_rows: OnRows | None = None) -> NDArray[Any]:
+        """Transform views that are read; a row does not depend on the others.
+
+        `on_rows` may be told of rows that are done, and of the state after them.
+        """
         raise NotImplementedError  # every transformer of the package has its own
 
     def _transform_array(self, X: Any) -> NDArray[Any]:
         """Transform samples to an array, whatever the output is set to."""
         return self._transform_views(self._read_to_transform(X))
 
-    def _transform(self, X: Any) -> Any:
+    def _transform(
+        self, X: Any, out: str | os.PathLike[str] | None = None, resume: bool = False
+    ) -> Any:
         """Transform samples; the rows of a Dask collection when it is computed."""
-        if is_dask(X):
-            check_is_fitted(self)
+        check_is_fitted(self)
+        if resume and out is None:
+            raise ValueError("resume=True needs the name of a file: give out.")
+        if out is None and is_dask(X):
             return transform_dask(self, X)
-        views = self._read_to_transform(X)
-        return self._label_rows(self._transform_views(views), views.index)
+        rows, index = transform_blocks(self, X, out, resume)
+        return self._label_rows(rows, index)
 
     def _check_stacked_names(self, X: Any) -> None:
         """Raise ValueError if a stacked matrix has other columns than the views side by side."""

@@ -1,7 +1,8 @@
 """Checks of the views, whatever form they came in, and their texts."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -279,3 +280,15 @@ def check_view_weights(
             f"{weights.tolist()}; a weight of 0 leaves a view out."
         )
     return scaled
+
+
+@contextmanager
+def label_errors(label: str | None) -> Iterator[None]:
+    """Put a label, if there is one, before the message of an error."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if label is None:
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{label}: {error}") from error

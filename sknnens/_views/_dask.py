@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
 from sknnens._compat import output_container
 from sknnens._views._checks import check_view_sum
@@ -17,63 +16,19 @@ def is_dask(x: Any) -> bool:
     return dask is not None and bool(dask.is_dask_collection(x))
 
 
-def sample_rows(
-    X: Any, n_rows: int, *, random_state: int | np.random.RandomState | None = None
-) -> Any:
-    """Draw rows of a Dask array or frame at random, to fit to.
-
-    Only the rows that are drawn are gathered. Each partition is read once, or twice if the number
-    of its rows is not known.
-
-    Parameters
-    ----------
-    X : dask array of shape (n_samples, n_features) or dask dataframe
-        In any form that :class:`EnsembleRepresentationLearner` takes of NumPy or pandas.
-    n_rows : int
-        Number of rows to draw, without replacement; all if there are no more.
-    random_state : int, RandomState instance or None, default=None
-        Determines the rows.
-
-    Returns
-    -------
-    sample : ndarray of shape (n_rows, n_features), or pandas DataFrame
-        The rows, in the order of `X`.
-
-    Raises
-    ------
-    TypeError
-        If `X` is not a collection of Dask.
-    ValueError
-        If `n_rows` is not positive, or the columns of an array are in several chunks.
-
-    Examples
-    --------
-    >>> import dask.array as da
-    >>> import numpy as np
-    >>> from sknnens import EnsembleRepresentationLearner, sample_rows
-    >>> X = da.from_array(np.random.RandomState(0).rand(500, 10).astype("f"), chunks=(100, 10))
-    >>> learner = EnsembleRepresentationLearner([6, 4], max_iter=2, random_state=0)
-    >>> learner = learner.fit(sample_rows(X, 200, random_state=0))
-    >>> representations = learner.transform(X)
-    >>> representations.shape, representations.chunks[0]
-    ((500, 6), (100, 100, 100, 100, 100))
-    """
-    if not is_dask(X):
-        raise TypeError(f"X must be an array or a frame of Dask, got {type(X).__name__}.")
-    if n_rows < 1:
-        raise ValueError(f"n_rows={n_rows} must be positive.")
+def sample_dask(X: Any, n_rows: int, rng: np.random.RandomState) -> Any:
+    """Gather rows that are drawn at random; partitions of unknown length are read twice."""
     import dask
 
     if _is_frame(X):
-        blocks = X.to_delayed()
-        lengths = dask.compute(*(dask.delayed(len)(block) for block in blocks))
+        blocks, lengths = X.to_delayed(), (np.nan,)
     else:
         _check_chunks(X)
         blocks, lengths = X.to_delayed().ravel(), X.chunks[0]
-        if np.isnan(lengths).any():
-            lengths = dask.compute(*(dask.delayed(len)(block) for block in blocks))
+    if np.isnan(lengths).any():
+        lengths = dask.compute(*(dask.delayed(len)(block) for block in blocks))
     ends = np.cumsum(lengths)
-    rows = check_random_state(random_state).permutation(ends[-1])[:n_rows]
+    rows = rng.permutation(ends[-1])[:n_rows]
     drawn = [np.sort(r) for r in _split_rows(rows, ends)]
     take = dask.delayed(_take)
     parts = [take(block, own) for block, own in zip(blocks, drawn, strict=True) if len(own)]

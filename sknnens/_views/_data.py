@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def row_slices(n_rows: int, size: int) -> Iterator[slice]:
-    """Yield the slices of `size` rows, the last one possibly shorter, that make up `n_rows`."""
-    for begin in range(0, n_rows, size):
-        yield slice(begin, min(begin + size, n_rows))
+def row_slices(n_rows: int, size: int, begin: int = 0) -> Iterator[slice]:
+    """Yield the slices of `size` rows, the last one possibly shorter, from `begin` to `n_rows`."""
+    for first in range(begin, n_rows, size):
+        yield slice(first, min(first + size, n_rows))
 
 
 def row_norms(x: NDArray[Any]) -> NDArray[Any]:

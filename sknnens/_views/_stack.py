@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sknnens._files._atomic import check_not_read, new_file, release_pages, write_header
+from sknnens._files import RowFile, check_not_read, new_file, release_pages
 from sknnens._views._arrays import Source, parse
 from sknnens._views._checks import check_rows
 from sknnens._views._data import row_slices
@@ -104,12 +104,12 @@ def _write(
     source = source.with_sizes(sizes)  # rows whose cells are all empty do not tell their width
     try:
         with new_file(path) as file:
-            write_header(file, shape, dtype)
+            target = RowFile(file, shape, dtype)
             for rows in row_slices(shape[0], max(1, CHUNK_BYTES // (shape[1] * dtype.itemsize))):
                 arrays = _read(source, rows)
                 if np.result_type(dtype, *arrays) != dtype:  # cells may be of several dtypes
                     raise _WiderTypeError
-                file.write(_join(arrays, dtype).data)
+                target.append(_join(arrays, dtype))
                 for view in source.views:
                     release_pages(view.matrix)
     except _WiderTypeError:

@@ -1,5 +1,6 @@
 """Base class of the fusions, and matrix products that treat each row alone."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -7,7 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sknnens._compat import StrOptions, fit_context
-from sknnens._views import FitInput, MultiviewTransformer, Views, row_slices, unit_rows
+from sknnens._views import (
+    FitInput,
+    MultiviewTransformer,
+    OnRows,
+    Views,
+    row_slices,
+    unit_rows,
+)
 from sknnens.fusion._weights import MOST_ROWS, resolve_weights
 
 CHUNK_ROWS = 1024  # rows that are in memory a second time, stacked
@@ -106,26 +114,30 @@ class Fusion(MultiviewTransformer):
         resolved = resolve_weights(self.view_weights, sample)
         return self._fit_read(self._choose_rows(data), resolved)
 
-    def transform(self, X: Any) -> Any:
+    def transform(
+        self, X: Any, *, out: str | os.PathLike[str] | None = None, resume: bool = False
+    ) -> Any:
         """Transform samples.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), list, tuple, dict or frame
-            The same views as in `fit`. An array or frame of Dask is transformed block by block,
-            when the result is computed.
+            The same views as in `fit`, in any form that
+            :meth:`sknnens.EnsembleRepresentationLearner.transform` takes.
+        out, resume
+            As there.
 
         Returns
         -------
         representations : ndarray of shape (n_samples, n_components)
-            float64 if `X` is float64, else float32.
+            float64 if `X` is float64, else float32. With `out`, a read-only memory map.
 
         Raises
         ------
         ValueError, TypeError
             If `X` does not have the views of `fit`, or is not finite.
         """
-        return self._transform(X)
+        return self._transform(X, out, resume)
 
     @fit_context(prefer_skip_nested_validation=True)
     def _fit_read(
@@ -141,8 +153,8 @@ class Fusion(MultiviewTransformer):
         self._publish(data.attributes | about_views | fitted)
         return self
 
-    def _transform_views(self, views: Views) -> NDArray[Any]:
-        """Transform views that are read; a row does not depend on the others."""
+    def _transform_views(self, views: Views, on_rows: OnRows | None = None) -> NDArray[Any]:
+        """Transform views that are read; `on_rows` is not told."""
         weights = self.view_weights_[self.view_weights_ > 0].tolist()
         result = np.empty((len(views), self._n_features_out), dtype=views.dtype)
         for part in row_slices(len(views), CHUNK_ROWS):
