@@ -104,6 +104,24 @@ def test_frames_come_out_as_frames(index):
     assert_array_equal(lazy.compute().to_numpy(), model.transform(flat))
 
 
+def test_one_row_of_a_frame_is_read_before_it_is_computed():
+    read = []
+
+    def keep(part):
+        read.append(part["id"].iloc[0])
+        return part[part["id"] >= 100]
+
+    X = to_dask(vectors(), npartitions=5)
+    groups = {"clip": ["clip"], "dino": ["dino"]}
+    model = EnsembleRepresentationLearner(groups, max_iter=1, random_state=0).fit(vectors())
+    lazy = model.transform(X.map_partitions(keep, meta=X._meta))
+    assert read == [0, 50, 100]
+    assert len(lazy.compute()) == N_ROWS - 100
+    empty = X.map_partitions(lambda part: part.iloc[:0], meta=X._meta)
+    with pytest.raises(ValueError, match="X has no rows"):
+        model.transform(empty)
+
+
 def test_from_parquet_to_parquet(tmp_path):
     frame = vectors()
     frame.to_parquet(tmp_path / "in.parquet", row_group_size=60)

@@ -86,7 +86,7 @@ def transform_dask(transformer: Any, X: Any) -> Any:
 
         # one row shows what is wrong with the columns, and their type
         try:
-            first = transformer._transform_array(X.head(1, npartitions=-1))
+            first = transformer._transform_array(_first_row(X))
         except ValueError as error:
             if "holds text" not in str(error):
                 raise
@@ -96,7 +96,8 @@ def transform_dask(transformer: Any, X: Any) -> Any:
             ) from error
         names = transformer.get_feature_names_out()
         meta = pd.DataFrame(first[:0], columns=names)
-        return X.map_partitions(_transform_frame, shared, meta, meta=meta)
+        # fused, else workers read on and on while they wait for the transformer
+        return X.map_partitions(_transform_frame, shared, meta, meta=meta).optimize()
     _check_chunks(X)
     check_view_sum(transformer.view_sizes_, X.shape[1])
     dtype = np.dtype(np.float64 if X.dtype == np.float64 else np.float32)
@@ -107,6 +108,15 @@ def transform_dask(transformer: Any, X: Any) -> Any:
         chunks=(X.chunks[0], (width,)),
         meta=np.empty((0, width), dtype),
     )
+
+
+def _first_row(X: Any) -> Any:
+    """Frame of one row, for which no more partitions are read than are empty, and one."""
+    for part in X.partitions:
+        row = part.head(1)
+        if len(row):
+            return row
+    raise ValueError("X has no rows.")
 
 
 def _transform_block(block: NDArray[Any], transformer: Any) -> Any:
