@@ -1,4 +1,4 @@
-"""The recipes for Ray Data and Spark, from parquet to parquet."""
+"""Workers of Dask, Ray Data and Spark, from parquet to parquet."""
 
 import importlib
 import os
@@ -36,14 +36,25 @@ class KilledOnce:
     def transform(self, X):
         self.n_calls += 1
         if self.n_calls == 2:
-            try:
-                with open(self.marker, "x") as file:
-                    file.write(str(os.getpid()))
-            except FileExistsError:
-                pass
-            else:
-                os.kill(os.getpid(), signal.SIGKILL)
+            kill_once(self.marker)
         return self.learner.transform(X)
+
+
+def kill_once(marker):
+    """Kill this process, unless the marker says that one was killed."""
+    try:
+        with open(marker, "x") as file:
+            file.write(str(os.getpid()))
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def pass_second_file(part, marker):
+    """Return a part of a frame, after killing the process once if it is that of the second file."""
+    if ROWS * 3 in part["id"].to_numpy():
+        kill_once(marker)
+    return part
 
 
 class FailsLate:
@@ -215,3 +226,16 @@ def test_wrong_columns_are_named(transform, learner, source, tmp_path, frame):
     with pytest.raises(Exception, match="unknown"):
         transform(learner, source, tmp_path / "target2", ["clip", "unknown"])
     assert not (tmp_path / "target2").exists()
+
+
+def test_dask_loses_no_rows_with_a_killed_worker(workers_path, learner, source, tmp_path, expected):
+    distributed = pytest.importorskip("distributed")
+    dd = pytest.importorskip("dask.dataframe")
+    marker = tmp_path / "marker"
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster, distributed.Client(cluster):
+        X = dd.read_parquet(source)
+        X = X.map_partitions(pass_second_file, str(marker), meta=X._meta)
+        learner.transform(X).to_parquet(tmp_path / "target")
+    assert marker.exists()
+    np.testing.assert_array_equal(pd.read_parquet(tmp_path / "target").to_numpy(), expected)
