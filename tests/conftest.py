@@ -44,10 +44,11 @@ def views():
 def benchmarks():
     """Import a script of the benchmarks; afterwards what it imports is forgotten."""
     examples = Path(__file__).resolve().parents[1] / "examples"
-    names = {p.stem for folder in ("benchmarks", "paper") for p in (examples / folder).glob("*.py")}
+    folders = [examples / name for name in ("paper", "benchmarks", "scale")]
+    names = {path.stem for folder in folders for path in folder.glob("*.py")}
     with pytest.MonkeyPatch.context() as patch:
-        for folder in ("paper", "benchmarks"):
-            patch.syspath_prepend(examples / folder)
+        for folder in folders:
+            patch.syspath_prepend(folder)
         for name in names:
             patch.delitem(sys.modules, name, raising=False)
         yield importlib.import_module

@@ -80,11 +80,11 @@ def planted(
         return rng.standard_normal((n, width), dtype=np.float32) * np.float32(scale)
 
     y = rng.integers(n_classes, size=n)
-    latent = draw(n_classes, n_latent)[y] + draw(n, n_latent, 0.5)
+    latent = draw(n_classes, n_latent)[y] + draw(n, n_latent, 0.8)
     views = []
     for _ in range(3):
         hidden = np.tanh(latent @ draw(n_latent, width, n_latent**-0.5))
-        view = hidden @ draw(width, width, width**-0.5) + draw(n, width, 0.5)
+        view = hidden @ draw(width, width, width**-0.5) + draw(n, width, 0.3)
         views.append(np.maximum(view, 0))
     return Data(views, y, n_train)
 
@@ -191,7 +191,7 @@ def main() -> None:
     if not args.table:
         for name in args.ensembles or ENSEMBLES:
             run(name, args.results)
-    make_table(pd.read_csv(args.results)).to_csv(args.out, index=False)
+    make_table(pd.read_csv(args.results)).to_csv(args.out, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":
