@@ -39,10 +39,9 @@ def test_accuracies(sample_size, data):
     assert set(sample_size.accuracies(data.views[0], every).values()) == {100.0}
 
 
-@pytest.mark.slow
 def test_measured_cells(sample_size, data, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sample_size, "ENSEMBLES", {"planted": lambda: data})
-    monkeypatch.setattr(sample_size, "SEEDS", {0.1: 2, 1.0: 1})
+    monkeypatch.setattr(sample_size, "N_SEEDS", 2)
     monkeypatch.setattr(sample_size, "SHARES", (0.1, 1.0))
     results, table = tmp_path / "results.csv", tmp_path / "table.csv"
     options = ["sample_size.py", "--results", str(results), "--out", str(table)]
@@ -53,16 +52,16 @@ def test_measured_cells(sample_size, data, monkeypatch, tmp_path, capsys):
     assert found.groupby(["method", "rows"]).size().to_dict() == {
         ("concatenation", 400): 1,
         ("learner", 40): 2,
-        ("learner", 400): 1,
+        ("learner", 400): 2,
         ("projection", 40): 2,
-        ("projection", 400): 1,
+        ("projection", 400): 2,
     }
     assert found.notna().all(axis=None)
     lines = pd.read_csv(table)
     assert lines["representation"].tolist() == ["learner"] * 2 + ["projection"] * 2 + [
         "concatenation"
     ]
-    assert lines["seeds"].tolist() == [2, 1, 2, 1, 1]
+    assert lines["seeds"].tolist() == [2] * 4 + [1]
 
     # what is there is not measured again, what is lost is
     results.write_text("".join(results.read_text().splitlines(keepends=True)[:-1]))
