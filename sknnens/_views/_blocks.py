@@ -14,7 +14,7 @@ from sknnens._views._checks import label_errors
 from sknnens._views._data import Views, row_slices
 from sknnens._views._dataset import DatasetReader, is_dataset
 
-BLOCK_BYTES, BLOCK_ROWS = 2**27, 8192  # that are transformed together, at most
+BLOCK_BYTES, BLOCK_ROWS = 2**25, 8192  # that are transformed together, at most
 CHECKED_ROWS = 64  # first and last ones of a file to be resumed
 
 OnRows = Callable[[int, str], None]
