@@ -572,8 +572,8 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
             memory. An existing file is replaced, unless `X` is read from it.
         resume : bool, default=False
             Whether an interrupted call leaves what it wrote, in a file of the name `out` with
-            ``.partial``, and the next one continues with it. Its first and last rows are computed
-            again: if they are others, that is an error. Only with `out`.
+            ``.partial``, and the next one continues with it. Some of its rows are computed again:
+            if they are others, that is an error. Only with `out`.
 
         Returns
         -------
@@ -637,7 +637,7 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
                     f"Memory ran out in transform on device={str(device)!r}, which continued with "
                     "fewer samples at a time.",
                     RuntimeWarning,
-                    stacklevel=6,  # the caller, past the wrapper of set_output
+                    stacklevel=7,  # the caller, past the wrapper of set_output
                 )
         return out
 

@@ -27,6 +27,12 @@ class _StandardError:
     def flush(self) -> None:
         """Do nothing: `write` did."""
 
+    def __eq__(self, other: object) -> bool:
+        return other is sys.stderr  # for which tqdm knows the width, and that others write there
+
+    def __hash__(self) -> int:
+        return hash(sys.stderr)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(sys.stderr, name)
 

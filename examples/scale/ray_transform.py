@@ -47,7 +47,10 @@ def transform_folder(
     if filesystem.get_file_info(folder).type != FileType.NotFound:
         raise FileExistsError(f"{target} exists. Delete it or choose another folder.")
     # Ray does not notice columns that are missing, nor name a broken file if it finds the schema
-    schema = dataset(source, format="parquet").schema
+    files = dataset(source, format="parquet")
+    if not files.count_rows():
+        raise ValueError(f"{source} has no rows.")
+    schema = files.schema
     schema = pa.schema([schema.field(name) for name in (key, *columns)])
     embeddings = ray.data.read_parquet(source, schema=schema).select_columns(schema.names)
     embeddings.map_batches(

@@ -5,6 +5,7 @@ from sknnens._files._atomic import (
     check_not_read,
     check_path,
     new_file,
+    partial_path,
     release_pages,
     remove_partials,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "check_path",
     "check_savable",
     "new_file",
+    "partial_path",
     "release_pages",
     "remove_partials",
 ]

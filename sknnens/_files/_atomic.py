@@ -130,7 +130,7 @@ def new_file(
     `resume`, a file that is not finished stays, and another call opens it again to append to it.
     """
     path = check_path(path, parameter)
-    partial = path.with_name(f"{path.name}.partial" if resume else _unique(path.name))
+    partial = partial_path(path) if resume else partial_path(path, f".{uuid4().hex[:8]}")
     try:
         with partial.open("a+b" if resume else "x+b") as file:
             if resume:
@@ -144,8 +144,9 @@ def new_file(
             partial.unlink(missing_ok=True)
 
 
-def _unique(name: str) -> str:
-    return f"{name}.{uuid4().hex[:8]}.partial"
+def partial_path(path: Path, mark: str = "") -> Path:
+    """Name of a file until it is whole."""
+    return path.with_name(f"{path.name}{mark}.partial")
 
 
 def _lock(file: IO[bytes]) -> None:
@@ -155,7 +156,7 @@ def _lock(file: IO[bytes]) -> None:
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise RuntimeError(f"{file.name!r} is being written by another process.") from None
+        raise RuntimeError(f"{file.name!r} is being written by another call.") from None
     except (ImportError, OSError):  # a file system without locks
         pass
 
@@ -183,13 +184,17 @@ class RowFile:
         self.file, self.width, self.dtype = file, shape[1], dtype
         self.offset = len(begin.getvalue())
         file.seek(0)
-        if len(found := file.read(self.offset)) < self.offset:
+        found = file.read(self.offset)
+        if not begin.getvalue().startswith(found):
+            raise self.error()
+        if len(found) < self.offset:
             file.truncate(0)
             file.write(begin.getvalue())
-        elif found != begin.getvalue():
-            raise self.error()
         row_bytes = self.width * dtype.itemsize
         self.n_rows = (file.seek(0, os.SEEK_END) - self.offset) // row_bytes
+        self.n_bytes = self.offset + shape[0] * row_bytes
+        if self.n_rows > shape[0]:
+            raise self.error()
         file.truncate(self.offset + self.n_rows * row_bytes)  # without a row that is not whole
 
     def append(self, rows: NDArray[Any]) -> None:
@@ -203,6 +208,12 @@ class RowFile:
         self.file.seek(self.offset + begin * self.width * self.dtype.itemsize)
         if self.file.read(rows.nbytes) != rows.tobytes():
             raise self.error()
+
+    def finish(self) -> None:
+        """Raise RuntimeError if the file has not its length, as when two calls wrote it."""
+        self.file.flush()
+        if os.fstat(self.file.fileno()).st_size != self.n_bytes:
+            raise RuntimeError(f"{self.file.name!r} was written by another call meanwhile.")
 
     def error(self) -> ValueError:
         """Return an error that says what is wrong with a file to be resumed."""

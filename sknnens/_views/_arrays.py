@@ -292,9 +292,9 @@ def check_not_lazy(x: Any) -> None:
     """Raise TypeError if `x` is a collection of Dask or a dataset of pyarrow."""
     if is_dask(x) or is_dataset(x):
         raise TypeError(
-            f"A {type(x).__name__} would be gathered into memory. Fit on a sample of its rows, "
-            "fit(sample_rows(X, 100_000)). transform takes one array or frame of Dask, without "
-            "out, or one dataset of pyarrow, with all views."
+            f"X of type {type(x).__name__} is not gathered into memory. Fit on a sample of its "
+            "rows, fit(sample_rows(X, 100_000)). transform takes one array or frame of Dask, "
+            "without out, or one dataset of pyarrow, with all views."
         )
 
 
@@ -339,7 +339,9 @@ def _to_usual_type(x: NDArray[Any]) -> NDArray[Any]:
     return x
 
 
-def join_types(arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Convert arrays to their common dtype, without a copy of those that have it."""
-    dtype = np.result_type(*arrays)
+def join_types(
+    arrays: Sequence[NDArray[Any]], dtype: np.dtype[Any] | None = None
+) -> list[NDArray[Any]]:
+    """Convert arrays to one dtype, by default their common one; others are not copied."""
+    dtype = np.result_type(*arrays) if dtype is None else dtype
     return [x.astype(dtype, copy=False) for x in arrays]

@@ -202,8 +202,8 @@ class MultiviewTransformer(
         """Weights of the views, the largest 1."""
         return check_view_weights(getattr(self, "view_weights", None), names)
 
-    def _read_to_transform(self, X: Any) -> Views:
-        """Read and check the views that had a positive weight in fit."""
+    def _read_to_transform(self, X: Any, dtype: np.dtype[Any] | None = None) -> Views:
+        """Read and check the views that had a positive weight in fit, in their dtype or another."""
         check_is_fitted(self)
         validate_parameter_constraints(  # parameters may have been set since fit
             self._parameter_constraints,
@@ -222,7 +222,7 @@ class MultiviewTransformer(
             self._check_column_names(source)
         used = np.flatnonzero(self.view_weights_).tolist()
         checked, _ = check_views(
-            join_types([arrays[i] for i in used]),
+            join_types([arrays[i] for i in used], dtype),
             [source.labels[i] for i in used],
             allow_missing=may_lack,
         )

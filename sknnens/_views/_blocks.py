@@ -3,19 +3,21 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sknnens._files import RowFile, check_not_read, new_file, release_pages
+from sknnens._files import RowFile, check_not_read, new_file, partial_path, release_pages
 from sknnens._progress import ProgressBar
 from sknnens._views._checks import label_errors
-from sknnens._views._data import Views, row_slices
+from sknnens._views._data import Views, concatenate_views, row_slices
 from sknnens._views._dataset import DatasetReader, is_dataset
 
-BLOCK_BYTES, BLOCK_ROWS = 2**25, 8192  # that are transformed together, at most
-CHECKED_ROWS = 64  # first and last ones of a file to be resumed
+BLOCK_BYTES = 2**25  # of a dataset that are parsed together, at most
+BLOCK_ROWS = 8192  # that are transformed together: a chunk of a GPU
+N_CHECKS, CHECKED_ROWS = 8, 64  # places of a file to be resumed, and rows there
 
 OnRows = Callable[[int, str], None]
 
@@ -42,24 +44,37 @@ class Samples:
 def _read_dataset(transformer: Any, dataset: Any) -> Samples:
     """Open a dataset for a fitted transformer; only the columns that it needs are read."""
     columns = transformer._view_columns or {name: [name] for name in transformer.view_names_}
-    wanted = {label for group in columns.values() for label in group}
-    found = [name for name in dataset.schema.names if name in wanted]
-    reader = DatasetReader(dataset, found or None)
-    if not reader.n_rows:
-        raise ValueError("X has no rows.")
+    reader = DatasetReader(dataset, {label for group in columns.values() for label in group})
+    used = transformer.view_weights_ > 0
+    kept = {label for group, w in zip(columns.values(), used, strict=True) if w for label in group}
+    pairs = list(zip(reader.columns, reader.types, strict=True))
+    types = [kind for name, kind in pairs if name in kept] or reader.types
+    # of all batches, whatever a batch lacks
+    is_double = any(str(kind).startswith(("double", "decimal")) for kind in types)
+    dtype = np.dtype(np.float64 if is_double else np.float32)
     size = BLOCK_BYTES // (8 * sum(transformer.view_sizes_))
     size = min(BLOCK_ROWS, max(64, size - size % 64))
 
-    def read(begin: int, dtype: Any = None) -> Iterator[Views]:
+    def read(begin: int) -> Iterator[Views]:
         for batch in reader.read(size, begin):
             with label_errors(f"{batch.path!r}, counted from row {batch.begin} of X on"):
-                views = transformer._read_to_transform(batch.table)
-                if dtype is not None and not np.can_cast(views.dtype, dtype):
-                    raise ValueError(f"they are {views.dtype}, but the first ones {dtype}.")
+                views = transformer._read_to_transform(batch.table, dtype)
             yield views
 
-    dtype = next(read(0)).dtype
-    return Samples(reader.n_rows, dtype, lambda begin: read(begin, dtype))
+    return Samples(reader.n_rows, dtype, lambda begin: _join(read(begin)))
+
+
+def _join(parts: Iterator[Views]) -> Iterator[Views]:
+    """Join views of few rows to blocks, which take as long as a chunk at least."""
+    held: list[Views] = []
+    for part in parts:
+        held.append(part)
+        if sum(map(len, held)) >= BLOCK_ROWS:
+            joined = concatenate_views(held)
+            yield joined.take(slice(0, BLOCK_ROWS))
+            held = [joined.take(slice(BLOCK_ROWS, None))]
+    if sum(map(len, held)):
+        yield concatenate_views(held)
 
 
 def _divide(views: Views) -> Samples:
@@ -100,17 +115,20 @@ def _write(
     transformer: Any, X: Any, samples: Samples, out: str | os.PathLike[str], resume: bool
 ) -> NDArray[Any]:
     """Transform the samples of `X` into a file, and open it."""
-    check_not_read(out, [X, transformer], "out")
+    for path in (out, partial_path(Path(os.fsdecode(out)))) if resume else (out,):
+        check_not_read(path, [X, transformer], "out")
     with new_file(out, resume=resume) as file:
         shape = samples.n_rows, transformer._n_features_out
         target = RowFile(file, shape, samples.dtype)
-        if target.n_rows:  # they must be of these samples, by this transformer
-            for begin in {0, max(0, target.n_rows - CHECKED_ROWS)}:
+        if target.n_rows:  # a sample of them must be of these samples, by this transformer
+            last = max(0, target.n_rows - CHECKED_ROWS)
+            for begin in np.unique(np.linspace(0, last, N_CHECKS, dtype=np.intp)).tolist():
                 rows = slice(0, min(CHECKED_ROWS, target.n_rows - begin))
                 views = next(samples.read(begin)).take(rows)
                 target.check(begin, transformer._transform_views(views))
         for _, part in _transform(transformer, samples, target.n_rows):
             target.append(part)
+        target.finish()
     mapped: NDArray[Any] = np.load(out, mmap_mode="r")
     return mapped
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sknnens._compat import output_container
 from sknnens._views._checks import check_view_sum
+from sknnens._views._data import draw_rows
 
 
 def is_dask(x: Any) -> bool:
@@ -28,8 +29,7 @@ def sample_dask(X: Any, n_rows: int, rng: np.random.RandomState) -> Any:
     if np.isnan(lengths).any():
         lengths = dask.compute(*(dask.delayed(len)(block) for block in blocks))
     ends = np.cumsum(lengths)
-    rows = rng.permutation(ends[-1])[:n_rows]
-    drawn = [np.sort(r) for r in _split_rows(rows, ends)]
+    drawn = _split_rows(draw_rows(int(ends[-1]), n_rows, rng), ends)
     take = dask.delayed(_take)
     parts = [take(block, own) for block, own in zip(blocks, drawn, strict=True) if len(own)]
     found = dask.compute(*parts)

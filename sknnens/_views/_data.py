@@ -1,17 +1,25 @@
 """The views of some samples: arrays of one dtype, with the norms of their rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.random import sample_without_replacement
 
 
 def row_slices(n_rows: int, size: int, begin: int = 0) -> Iterator[slice]:
     """Yield the slices of `size` rows, the last one possibly shorter, from `begin` to `n_rows`."""
     for first in range(begin, n_rows, size):
         yield slice(first, min(first + size, n_rows))
+
+
+def draw_rows(n_rows: int, n_drawn: int, rng: np.random.RandomState) -> NDArray[np.intp]:
+    """Draw some of the rows, or all if there are no more, in ascending order."""
+    n_drawn = min(n_rows, n_drawn)
+    rows: NDArray[np.intp] = sample_without_replacement(n_rows, n_drawn, random_state=rng)
+    return np.sort(rows)
 
 
 def row_norms(x: NDArray[Any]) -> NDArray[Any]:
@@ -77,3 +85,12 @@ class Views:
     def units(self) -> list[NDArray[Any]]:
         """L2-normalized copies of all views; a missing row is 0."""
         return [unit_rows(x, norms) for x, norms in zip(self.arrays, self.norms, strict=True)]
+
+
+def concatenate_views(parts: Sequence[Views]) -> Views:
+    """Put samples one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    arrays = [np.concatenate(x) for x in zip(*[part.arrays for part in parts], strict=True)]
+    norms = [np.concatenate(x) for x in zip(*[part.norms for part in parts], strict=True)]
+    return Views(arrays, norms)

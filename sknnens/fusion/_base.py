@@ -191,10 +191,11 @@ def multiply_rows(rows: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
         rows = np.pad(rows, ((0, -n_rows % TILE_ROWS), (0, 0)))
     if width % TILE_ROWS:  # a product of few columns at the end would be rounded in another way
         matrix = np.pad(matrix, ((0, 0), (0, -width % TILE_ROWS)))
-    tiles = rows.reshape(-1, TILE_ROWS, depth).transpose(0, 2, 1)
+    matrix = np.ascontiguousarray(matrix)
+    tiles = rows.reshape(len(rows) // TILE_ROWS, TILE_ROWS, depth).transpose(0, 2, 1)
     product = np.zeros((len(tiles), matrix.shape[1], TILE_ROWS), dtype=rows.dtype)
     for columns in row_slices(matrix.shape[1], TILE_COLUMNS):
         for part in row_slices(depth, TILE_DEPTH):
             product[:, columns] += matrix[part, columns].T @ tiles[:, part]
-    product = product.transpose(0, 2, 1).reshape(len(rows), -1)
+    product = product.transpose(0, 2, 1).reshape(len(rows), matrix.shape[1])
     return np.ascontiguousarray(product[:n_rows, :width])
