@@ -341,3 +341,14 @@ def test_damaged_files(path, views):
     path.write_bytes(whole)
     loaded = EnsembleRepresentationLearner.load(path)
     assert_array_equal(loaded.transform(views), expected.transform(views))
+
+
+@pytest.mark.slow
+def test_a_worker_without_torch_says_so(fitted, tmp_path):
+    (tmp_path / "pickle").write_bytes(pickle.dumps(fitted))
+    code = "import pickle, sys; sys.modules['torch'] = None; pickle.load(open('pickle', 'rb'))"
+    env = os.environ | {"PYTHONPATH": ":".join(filter(None, sys.path))}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert re.search(r"ModuleNotFoundError: .*torch", done.stderr.splitlines()[-1])
