@@ -278,8 +278,39 @@ class ComparisonDisplay(Display):
         self.baseline = baseline
 
     def __repr__(self) -> str:
-        """Return the table, rounded to three decimals."""
-        return str(self.table.round(3).to_string())
+        """Return the summary, and which methods are better or worse than the baseline."""
+        text = str(self.summary().to_string())
+        if (k := self._middle_k()) is None or self.table[f"gain_k{k}_limit"].isna().all():
+            return text
+        gains, limits = self.table[f"gain_k{k}"], self.table[f"gain_k{k}_limit"]
+        for word, clear in (("Better", gains > limits), ("Worse", gains < -limits)):
+            names = ", ".join(self.table.index[clear]) or "none"
+            text += f"\n{word} than the {self.baseline} at k = {k}, beyond the interval: {names}."
+        return text
+
+    def summary(self) -> Any:
+        """Return the measures to look at first.
+
+        Returns
+        -------
+        summary : DataFrame of shape (n_methods, n_measures)
+            Accuracies in percent; the gain at the middle one of the numbers of neighbors with half
+            its 95 % interval, in points; and the measures that need no labels.
+        """
+        shown = {}
+        for name in self.table.filter(regex="^accuracy_k"):
+            shown[f"k = {name.removeprefix('accuracy_k')}"] = (100 * self.table[name]).round(1)
+        if (k := self._middle_k()) is not None:
+            shown[f"gain at k = {k}"] = (100 * self.table[f"gain_k{k}"]).round(1)
+            shown["±"] = (100 * self.table[f"gain_k{k}_limit"]).round(1)
+        for name in self.table.columns.intersection(["rankme", "hubness", "agreement"]):
+            shown[name] = self.table[name].round(2)
+        return self.table[[]].assign(**shown)
+
+    def _middle_k(self) -> str | None:
+        """Return the middle one of the numbers of neighbors, None without labels."""
+        found = [c.removeprefix("gain_k") for c in self.table.filter(regex=r"^gain_k\d+$")]
+        return found[len(found) // 2] if found else None
 
     def plot(self, ax: Any = None, *, measure: str | None = None, **kwargs: Any) -> Self:
         """Plot one bar per method, with error bars if the measure has limits.
@@ -304,17 +335,19 @@ class ComparisonDisplay(Display):
             If the table has no such column.
         """
         if measure is None:
-            gains = [c for c in self.table if c.startswith("gain") and not c.endswith("limit")]
-            measure = gains[len(gains) // 2] if gains else "agreement"
+            measure = "agreement" if (k := self._middle_k()) is None else f"gain_k{k}"
         if measure not in self.table:
             raise ValueError(f"measure={measure!r} must be one of {list(self.table)}.")
         ax = self._take_axes(ax)
-        limit = f"{measure}_limit"
-        error = self.table[limit].to_numpy() if limit in self.table else None
-        self.bars_ = ax.barh(
-            list(self.table.index), self.table[measure].to_numpy(), **({"xerr": error} | kwargs)
-        )
+        limit, what, k = f"{measure}_limit", *measure.partition("_k")[::2]
+        scale = 100 if what in ("accuracy", "gain") else 1
+        error = scale * self.table[limit].to_numpy() if limit in self.table else None
+        values = scale * self.table[measure].to_numpy()
+        self.bars_ = ax.barh(list(self.table.index), values, **({"xerr": error} | kwargs))
         ax.invert_yaxis()  # the first method at the top
-        over = f" over {self.baseline}" if measure.startswith("gain") else ""
-        ax.set_xlabel(measure.replace("_", " ") + over)
+        labels = {
+            "accuracy": f"accuracy at k = {k} in percent",
+            "gain": f"gain at k = {k} over the {self.baseline} in points",
+        }
+        ax.set_xlabel(labels.get(what, measure.replace("_", " ")))
         return self

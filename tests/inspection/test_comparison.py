@@ -431,13 +431,15 @@ def test_plot_of_a_comparison(planted):
     comparison = compare_representations(X, y, methods=FAST, random_state=0)
     assert comparison.plot() is comparison
     widths = [bar.get_width() for bar in comparison.bars_]
-    assert_allclose(widths, comparison.table["gain_k5"])  # the middle one of 1, 5 and 20
+    assert_allclose(widths, 100 * comparison.table["gain_k5"])  # the middle one of 1, 5 and 20
     assert [t.get_text() for t in comparison.ax_.get_yticklabels()] == list(FAST)
-    assert comparison.ax_.get_xlabel() == "gain k5 over concatenation"
+    assert comparison.ax_.get_xlabel() == "gain at k = 5 over the concatenation in points"
     assert comparison.bars_.errorbar is not None
     lines = comparison.bars_.errorbar.lines[2][0].get_segments()
     half_widths = [(segment[1, 0] - segment[0, 0]) / 2 for segment in lines]
-    assert_allclose(half_widths, comparison.table["gain_k5_limit"], atol=1e-12)
+    assert_allclose(half_widths, 100 * comparison.table["gain_k5_limit"], atol=1e-9)
+    comparison.plot(measure="accuracy_k20")
+    assert comparison.ax_.get_xlabel() == "accuracy at k = 20 in percent"
     comparison.plot(measure="rankme", color="red")
     assert_allclose([bar.get_width() for bar in comparison.bars_], comparison.table["rankme"])
     assert comparison.bars_.errorbar is None
@@ -447,11 +449,23 @@ def test_plot_of_a_comparison(planted):
     assert unlabeled.ax_.get_xlabel() == "agreement"
 
 
-def test_a_comparison_prints_its_table(planted):
+def test_a_comparison_prints_its_summary_and_what_is_better(planted):
     X, y = planted
     comparison = compare_representations(X, y, methods=FAST, random_state=0)
-    lines = repr(comparison).splitlines()
-    assert lines[0].split() == list(comparison.table)
-    rows = {name: values for name, *values in map(str.split, lines[2:])}
-    assert list(rows) == list(FAST)
-    assert float(rows["good"][0]) == round(comparison.table.loc["good", "accuracy_k1"], 3)
+    summary = comparison.summary()
+    assert list(summary) == [
+        *("k = 1", "k = 5", "k = 20", "gain at k = 5", "±", "rankme", "hubness", "agreement")
+    ]
+    assert summary.loc["good", "k = 1"] == round(
+        100 * comparison.table.loc["good", "accuracy_k1"], 1
+    )
+    assert summary.loc["noise", "gain at k = 5"] < -10
+    *table, better, worse = repr(comparison).splitlines()
+    assert [line.split()[0] for line in table[-len(FAST) :]] == list(FAST)
+    assert better == "Better than the concatenation at k = 5, beyond the interval: none."
+    assert worse == "Worse than the concatenation at k = 5, beyond the interval: noise."
+    unlabeled = compare_representations(X, methods=FAST)
+    assert list(unlabeled.summary()) == ["rankme", "hubness", "agreement"]
+    assert "interval" not in repr(unlabeled)
+    one_fold = compare_representations(X, y, methods=FAST, cv=[(np.arange(60), np.arange(60, 120))])
+    assert "interval" not in repr(one_fold)
