@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import platform
-import resource
 import signal
 import subprocess
 import sys
@@ -133,7 +132,7 @@ def measure_out_of_core(device: str) -> dict[str, Any]:
 
 
 TRANSFORM = """if True:
-    import resource, sys, time
+    import sys, time
     import pyarrow.dataset as ds
     from sknnens import EnsembleRepresentationLearner
     folder, out, n_files = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -142,7 +141,6 @@ TRANSFORM = """if True:
     begin = time.perf_counter()
     learner.transform(X, out=folder + "/" + out, resume=True)
     print(time.perf_counter() - begin)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)
 """
 
 
@@ -158,23 +156,25 @@ def transform_in_process(
         peak = 0.0
         while process.poll() is None:
             time.sleep(0.05)
-            peak = max(peak, resident_megabytes(process.pid))
+            peak = max(peak, peak_megabytes(process.pid))
             if partial.exists() and partial.stat().st_size > kill_at * row_bytes:
                 process.send_signal(signal.SIGKILL)
-        lines = process.stdout.read().split()
+        output = process.stdout.read()
     if process.returncode not in (0, -signal.SIGKILL):
         raise SystemExit("The process failed.")
-    seconds, peak = map(float, lines) if lines else (np.nan, peak)
-    return {"begin": begin, "seconds": seconds, "peak_megabytes": peak}
+    return {"begin": begin, "seconds": float(output or np.nan), "peak_megabytes": peak}
 
 
-def resident_megabytes(pid: int) -> float:
-    """Memory of a process now; 0 if it has ended."""
+def peak_megabytes(pid: int | str = "self") -> float:
+    """Peak of the resident memory of a process so far; 0 if it has ended.
+
+    ``ru_maxrss`` would be that of the process that started it, if that is larger.
+    """
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return 0.0
-    return max((int(x.split()[1]) for x in lines if x.startswith("VmRSS")), default=0) * 1024 / 1e6
+    return max((int(x.split()[1]) for x in lines if x.startswith("VmHWM")), default=0) * 1024 / 1e6
 
 
 def digest(path: Path) -> str:
@@ -221,8 +221,8 @@ def run_dask(folder: str, n_files: int, kill: bool) -> dict[str, Any]:
                 time.sleep(0.01)
             os.kill(pids[0], signal.SIGKILL)
         future.result()
-        workers = client.run(lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-        client_kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        workers = list(client.run(peak_megabytes).values())
+        own = peak_megabytes()
     parts = [f"{folder}/out/part.{i}.parquet" for i in range(n_files)]
     equal = [
         np.array_equal(pd.read_parquet(part).to_numpy(), learner.transform(pd.read_parquet(file)))
@@ -232,8 +232,8 @@ def run_dask(folder: str, n_files: int, kill: bool) -> dict[str, Any]:
         path.unlink()
     return {
         "equal": all(equal),
-        "client_megabytes": client_kilobytes * 1024 / 1e6,
-        "worker_megabytes": [k * 1024 / 1e6 for k in workers.values()],
+        "client_megabytes": own,
+        "worker_megabytes": workers,
     }
 
 
@@ -256,7 +256,9 @@ def write_tables() -> None:
             for n_rows in ROWS:
                 hours = n_rows / median / 3600
                 size = n_rows * MODELS[name] * 4 / 1e9
-                costs.append([f"{n_rows:,}", device, name, f"{hours:,.2f}", f"{size:,.1f}"])
+                read = n_rows * N_ENCODERS * WIDTH * 2 / 1e9
+                sizes = f"{read:,.1f}", f"{size:,.1f}"
+                costs.append([f"{n_rows:,}", device, name, f"{hours:,.2f}", *sizes])
     memory = []
     if found := results.get("out_of_core"):
         peak = f"{max(found['peak_megabytes']):,.0f}"
@@ -269,7 +271,7 @@ def write_tables() -> None:
     rows = {"rates": rates, "costs": sorted(costs, key=lambda row: len(row[0])), "memory": memory}
     columns = {
         "rates": ["device", "model", "rows a second", "least to most"],
-        "costs": ["rows", "device", "model", "hours", "GB of the result"],
+        "costs": ["rows", "device", "model", "hours", "GB read, float16", "GB written"],
         "memory": ["process", "views", "rows", "peak, MB", "peak of the client, MB"],
     }
     for name, path in TABLES.items():
