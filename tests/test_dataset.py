@@ -171,6 +171,8 @@ def test_what_is_wrong_is_said(learner, dataset, tmp_path):
     for call in (learner.transform, lambda X: sample_rows(X, 3)):
         with pytest.raises(ValueError, match="X has no rows"):
             call(write(tmp_path / f"none_{call.__name__}", table().slice(0, 0)))
+    with pytest.raises(ValueError, match="X has no column 'dni', only"):
+        sample_rows(dataset, 3, columns=["clip", "dni"])
     with pytest.raises(ValueError, match="give out"):
         learner.transform(dataset, resume=True)
     with pytest.raises(ValueError, match="is a file that is read from"):

@@ -152,6 +152,9 @@ def sample_dataset(
     """Table of rows that are drawn at random."""
     import pyarrow
 
+    for name in columns or ():
+        if name not in dataset.schema.names:
+            raise ValueError(f"X has no column {name!r}, only {dataset.schema.names}.")
     reader = DatasetReader(dataset, columns if columns is None else {*columns})
     drawn = draw_rows(reader.n_rows, n_rows, rng)
     parts = []
