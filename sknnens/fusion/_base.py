@@ -184,14 +184,14 @@ class Fusion(MultiviewTransformer):
 def multiply_rows(rows: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
     """Multiply rows of shape (n, d) with a matrix of shape (d, k), each row independently.
 
-    The bits of a row depend neither on the other rows nor on its place, see `TILE_ROWS`.
+    The bits of a row depend neither on the other rows nor on its place, see `TILE_ROWS`, but on the
+    layout of the matrix.
     """
     (n_rows, depth), width = rows.shape, matrix.shape[1]
     if n_rows % TILE_ROWS:
         rows = np.pad(rows, ((0, -n_rows % TILE_ROWS), (0, 0)))
     if width % TILE_ROWS:  # a product of few columns at the end would be rounded in another way
         matrix = np.pad(matrix, ((0, 0), (0, -width % TILE_ROWS)))
-    matrix = np.ascontiguousarray(matrix)
     tiles = rows.reshape(len(rows) // TILE_ROWS, TILE_ROWS, depth).transpose(0, 2, 1)
     product = np.zeros((len(tiles), matrix.shape[1], TILE_ROWS), dtype=rows.dtype)
     for columns in row_slices(matrix.shape[1], TILE_COLUMNS):
