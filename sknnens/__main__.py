@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     command = commands.add_parser("transform", help="write the representations of all rows")
     command.add_argument("learner", help="file of fit")
-    _add_sources(command)
+    command.add_argument("sources", nargs="+", help=SOURCES)
     command.add_argument("--out", required=True, help=".npy file for the representations")
     command.add_argument("--resume", action="store_true", help="continue a call that was killed")
     command.set_defaults(run=_transform)

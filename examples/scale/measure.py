@@ -1,7 +1,7 @@
 """Rates and memory behind the documentation's page on large data.
 
     python measure.py                 # everything, about half an hour on two cores
-    python measure.py rates           # rows a second of one core
+    OMP_NUM_THREADS=1 python measure.py rates   # rows a second of one core
     python measure.py rates --device cuda
     python measure.py out_of_core     # 20 GB of parquet through one process that is killed twice
     python measure.py dask            # two workers at two sizes, and one of them killed
@@ -67,14 +67,12 @@ def columns(n_models: int) -> dict[str, list[str]]:
 
 
 def measure_rates(device: str) -> dict[str, Any]:
-    """Rows a second of `transform`, on a GPU or in one thread."""
+    """Rows a second of `transform`, on a GPU or in the threads that the process has."""
     import torch
 
     from sknnens import EnsembleRepresentationLearner
     from sknnens.fusion import NeighborhoodProjection
 
-    if device == "cpu":
-        torch.set_num_threads(1)
     views = make_views(N_ROWS if device == "cpu" else 2**16, N_ENCODERS, WIDTH)
     found = {}
     for name, width in MODELS.items():
@@ -92,7 +90,7 @@ def measure_rates(device: str) -> dict[str, Any]:
         rates = len(views[0]) / np.array(seconds)
         found[name] = [float(np.quantile(rates, q)) for q in (0.5, 0, 1)]
     name = torch.cuda.get_device_name() if device == "cuda" else processor()
-    return {"device": name, "rows_per_second": found}
+    return {"device": name, "threads": torch.get_num_threads(), "rows_per_second": found}
 
 
 def measure_out_of_core(device: str) -> dict[str, Any]:
@@ -250,7 +248,9 @@ def write_tables() -> None:
     results = json.loads(RESULTS.read_text())
     rates, costs = [], []
     for key in [key for key in ("rates", "rates_cuda") if key in results]:
-        device = results[key]["device"] + (", one thread" if key == "rates" else "")
+        device = results[key]["device"]
+        if key == "rates":
+            device += f", threads: {results[key]['threads']}"
         for name, (median, least, most) in results[key]["rows_per_second"].items():
             rates.append([device, name, f"{median:,.0f}", f"{least:,.0f} to {most:,.0f}"])
             for n_rows in ROWS:
