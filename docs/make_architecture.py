@@ -32,6 +32,7 @@ ALLOWED = {
     "datasets": {"_views"},
     "metrics": {"_learner", "fusion", "_neighbors", "_views"},
     "inspection": {"_learner", "metrics", "fusion", "_neighbors", "_views"},
+    "_show_versions": {"_engine"},
     "__main__": {"", "inspection"},
 }
 # may be imported by all, import none, and are not drawn

@@ -8,6 +8,7 @@ from sknnens._version import __version__
 if TYPE_CHECKING:
     from sknnens import callbacks, datasets, fusion, inspection, metrics
     from sknnens._learner import EnsembleRepresentationLearner
+    from sknnens._show_versions import show_versions
     from sknnens._views import sample_rows, stack_views
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "inspection",
     "metrics",
     "sample_rows",
+    "show_versions",
     "stack_views",
 ]
 
@@ -26,6 +28,7 @@ __all__ = [
 _MODULES = {
     "EnsembleRepresentationLearner": "_learner",
     "sample_rows": "_views",
+    "show_versions": "_show_versions",
     "stack_views": "_views",
 }
 

@@ -44,9 +44,9 @@ TRAINING = (
 class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
     """Learn a joint nearest-neighbor representation from embeddings of several frozen models.
 
-    Each sample gets a vector from which the features of every model can be recovered, by one
-    small MLP per model. Fitting learns the MLPs and the vectors together, without labels;
-    transforming finds the vectors of new samples with the MLPs frozen [1]_.
+    Each sample gets a vector, and one small MLP per model recovers the model's features from it.
+    `fit` learns the MLPs and the vectors together, without labels. `transform` finds the vectors
+    of new samples with the MLPs frozen [1]_.
 
     Parameters
     ----------
@@ -56,32 +56,32 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         means that one matrix holds the features of one model; it is enough if `X` itself keeps
         the models apart (see `fit`).
     n_components : int, default=None
-        Width of the representation. None takes the width of the widest view; at most the number
-        of samples, except for the average.
+        Width of the representation. None takes the width of the widest view, or the number of
+        samples if it is smaller (except with ``init="average"``).
     init : {"auto", "average", "pca", "whiten"} or Fusion, default="auto"
-        Start of every representation: an unfitted transformer of :mod:`sknnens.fusion`, or the
-        name of one. The learner sets its parameters `views`, `view_weights`, `missing_views` and
-        `normalize`, and `n_components` and `random_state` if they are None. It is fitted to up
-        to 10,000 samples.
+        Initialization of the representations: an unfitted transformer of
+        :mod:`sknnens.fusion`, or the name of one. The learner sets its parameters `views`,
+        `view_weights`, `missing_views` and `normalize`, and `n_components` and `random_state` if
+        they are None. It is fitted to up to 10,000 samples.
 
         - ``"auto"``: :class:`~sknnens.fusion.NeighborhoodProjection`.
-        - ``"average"``: :class:`~sknnens.fusion.Average`, the paper's start. Needs views of one
-          width.
+        - ``"average"``: :class:`~sknnens.fusion.Average`, the paper's initialization. Needs
+          views of one width.
         - ``"pca"``: :class:`~sknnens.fusion.ConcatenationPCA` without whitening.
         - ``"whiten"``: the same, half-whitened.
     view_weights : "auto", array-like of shape (n_views,), mapping or None, default="auto"
-        Weight of each view in the start and in the loss, relative to the largest.
+        Weight of each view in the initialization and in the loss, relative to the largest.
 
         - ``"auto"`` estimates weights without labels: a view gets more weight if the other views
           predict it well, if its effective rank is high, and if its normalized features have low
           variance (see the user guide). Near-duplicate models inflate each other's weight.
-        - Numbers, or a mapping from names to numbers; views that it does not name have weight 1.
-          A view of weight 0 is ignored, though `X` must still have it.
-        - None weighs all views alike.
+        - Numbers, or a mapping from names to numbers; views without an entry have weight 1.
+          A view of weight 0 is ignored, but `X` must still contain it.
+        - None weights all views equally.
     missing_views : {"error", "impute"}, default="error"
         Treatment of a sample that lacks a view: all columns of the view are NaN, or its cell is
-        empty. With ``"impute"`` the sample starts from its other views and from the imputation
-        of the missing ones, which `init` learns in `fit`, and is learned from the views it has.
+        empty. With ``"impute"``, `init` imputes the missing views to initialize the sample, and
+        its representation is then learned from the present views.
         A sample that lacks all views is an error, and so is a view that is NaN in some of its
         columns only.
     n_layers : int, default=2
@@ -89,7 +89,7 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
     hidden_size : int, default=None
         Width of the hidden layers. None takes `n_components`.
     non_negative : bool, default=False
-        Whether every representation stays in the first orthant.
+        Whether to constrain the representations to be non-negative.
     max_iter : int, default=50
         Number of epochs of `fit`.
     batch_size : int, default=256
@@ -106,24 +106,24 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         L2 penalty of the MLPs' weights: ``alpha / 2`` times their squared sum is added to the
         mean loss of a batch.
     tol : float, default=None
-        `fit` stops when the mean loss has not fallen by this much for more than
+        `fit` stops if the mean loss has not decreased by at least `tol` for more than
         `n_iter_no_change` epochs after the warm-up. None runs all epochs.
     n_iter_no_change : int or inf, default=10
         Patience of `tol`, in epochs.
     warm_start : bool, default=False
-        Whether another call of `fit` continues from the weights and the start of the last one,
-        and from its representations if the number of samples is the same (they are then taken
-        to be the same samples). The state of Adam starts anew.
+        Whether the next call of `fit` continues with the weights and the initialization of the
+        last call. If the number of samples is the same, `fit` assumes the same samples and also
+        continues with their representations. The state of Adam is new.
     transform_solver : {"newton", "adam"}, default="newton"
-        Steps of `transform`. ``"newton"`` multiplies gradients with `inverse_curvature_`; three
-        steps get further than fifty steps of ``"adam"``, which are the paper's.
+        Solver of `transform`. ``"newton"`` multiplies gradients with `inverse_curvature_`; three
+        steps reach about the loss of fifty steps of ``"adam"``, the paper's solver.
     transform_max_iter : int, default=3
-        Number of gradient steps of `transform`, for every sample. 0 leaves samples at their
-        start. ``"adam"`` needs about 50.
+        Number of gradient steps of `transform`, for every sample. 0 returns the
+        initialization. ``"adam"`` needs about 50.
     normalize : bool, default=True
         Whether `transform` returns rows of length 1, so that Euclidean neighbors are cosine
-        neighbors. A sample that is zero in every view stays zero. A sample whose start is zero,
-        because it is the mean of all samples or `non_negative` leaves nothing of it, may stay so.
+        neighbors. If a sample is zero in every view, its row stays zero. If its initialization is
+        zero, its row may stay zero.
     device : str, default="auto"
         Device of the computation: ``"auto"`` is CUDA if available, else the CPU. Any name of a
         torch device can be given, such as ``"cuda:1"`` or ``"mps"``. An unavailable device is an
@@ -142,7 +142,7 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
     Attributes
     ----------
     init_ : Fusion
-        The fitted start.
+        The fitted initialization.
     coefs_ : list of list of ndarray of shape (n_in, n_out)
         Weights of each layer, per view; empty for a view of weight 0.
     intercepts_ : list of list of ndarray of shape (n_out,)
@@ -151,12 +151,12 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         Activation of the last layer, per view: a ReLU if no feature of the view is negative.
         None for a view of weight 0.
     embedding_ : ndarray of shape (n_samples, n_components)
-        The memory bank: representations learned together with the MLPs, not normalized. They
-        differ from the result of `transform`, because they moved while the MLPs did. Only with
-        `warm_start`, which needs them.
+        The memory bank: the vectors of the training samples, learned together with the MLPs and
+        not normalized. They differ from the result of `transform`, because the MLPs changed during
+        training. Available only with `warm_start`.
     inverse_curvature_ : ndarray of shape (n_components, n_components)
-        Damped inverse of the mean Gauss-Newton matrix of the loss, at the start of up to 1,024
-        samples.
+        Damped inverse of the mean Gauss-Newton matrix of the loss, at the initialization of up
+        to 1,024 samples.
     step_size_ : float
         Step size of Adam in `transform`: `representation_learning_rate` as it was in `fit`.
     view_sizes_ : list of int
@@ -190,19 +190,19 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
 
     Notes
     -----
-    Every view is L2-normalized, sample by sample, before anything else; a view that is zero in a
-    sample takes no part in it.
+    Every view is first L2-normalized per sample. A view that is zero in a sample is ignored for
+    this sample.
 
-    A sample's representation does not depend on the other samples in the call: the same row
-    comes out equal to the last bit alone, in a batch and in any order, on one machine and device
-    with the same number of threads. For this, `transform` works in chunks of one size: 64 rows
-    on the CPU; 8,192 on other devices, or fewer if memory is short. A single row costs as much
+    A sample's representation does not depend on the other samples in the call. It is equal to
+    the last bit alone, in a batch and in any order, on one machine and device with the same
+    number of threads. Therefore `transform` works in chunks of one size: 64 rows on the CPU,
+    8,192 on other devices, or fewer if memory is short. A single row costs as much
     as a chunk. ``fit_transform(X)`` equals ``fit(X).transform(X)``.
 
     From version 1.9 of scikit-learn on, ``set_callbacks`` takes its callbacks; each epoch of `fit`
-    is a task, after which a callback may ask to stop.
+    is a task, after which a callback may stop the fit.
 
-    Adam has a state per row of the memory bank: a row that is not in the batch stays as it is.
+    Adam has a state per row of the memory bank. A row that is not in the batch does not change.
 
     With n samples, m views and all widths d, an epoch of `fit` takes O(n m d^2) operations per
     layer and `transform` as many per step; memory is O(n m d).
@@ -315,8 +315,8 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
     def fit(self, X: Any, y: Any = None) -> "EnsembleRepresentationLearner":
         """Learn the MLPs, and the representations of `X`.
 
-        If it raises, the estimator is left as it was. An interrupt, such as Ctrl-C, during the
-        training leaves it fitted by the epochs that were run, if there were any.
+        If `fit` raises an error, the estimator is unchanged. An interrupt during the training,
+        such as Ctrl-C, keeps the result of the completed epochs, if any.
 
         Parameters
         ----------
@@ -329,12 +329,12 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
               MultiIndex columns whose first level is the model, or with one column per model and
               a vector in each cell.
 
-            All give the same result. Objects of pandas must have the same row labels. The tools of
-            scikit-learn split frames and the one matrix by samples; a list they split by models,
-            see :func:`stack_views`.
+            All forms give the same result. Pandas objects must have the same index. scikit-learn's
+            tools split a frame or a stacked matrix by samples, but a list by models; see
+            :func:`stack_views`.
         y : None
-            Ignored, but for its length if `X` is a list. A second matrix of floats is an error:
-            give several models in one list.
+            Ignored, except for its length if `X` is a list. A second matrix of floats is an error:
+            pass several models in one list.
 
         Returns
         -------
@@ -571,9 +571,9 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
             Name of a file in NumPy's format to write the result to, which is then never whole in
             memory. An existing file is replaced, unless `X` is read from it.
         resume : bool, default=False
-            Whether an interrupted call leaves what it wrote, in a file of the name `out` with
-            ``.partial``, and the next one continues with it. Some of its rows are computed again:
-            if they are others, that is an error. Only with `out`.
+            Whether to continue an interrupted call. Such a call keeps its rows in a file named
+            `out` plus ``.partial``, and the next call continues from there. It recomputes some of
+            these rows and raises an error if they differ. Only with `out`.
 
         Returns
         -------

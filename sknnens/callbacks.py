@@ -28,10 +28,10 @@ DIGEST_ROWS = 4096  # hashed together
 class Checkpoint:
     """Save the state of a running `fit` to a file, and resume from it.
 
-    Set it with ``learner.set_callbacks(Checkpoint("fit.npz"))``. If there is such a file, of a fit
-    with the same data and parameters that was killed or interrupted, `fit` resumes from it: the
-    result is equal to the last bit to an unbroken fit, on the same kind of device with the same
-    number of threads. The file is removed when `fit` ends.
+    Set it with ``learner.set_callbacks(Checkpoint("fit.npz"))``. If the file exists and belongs to
+    a killed or interrupted fit with the same data and parameters, `fit` resumes from it. The result
+    equals an uninterrupted fit to the last bit, on the same kind of device with the same number of
+    threads. `fit` removes the file when it ends.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ class Checkpoint:
         `n_jobs`, need different files.
 
     every : int, default=5
-        Number of epochs between two states. A state has three times the size of the memory bank.
+        Number of epochs between two saved states. A state is three times as large as the memory
+        bank (the vectors of the training samples).
 
     Examples
     --------

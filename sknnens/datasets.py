@@ -70,6 +70,10 @@ def load_fashion_mnist_features(
             Classes of the training images, 0 to 9.
         y_test : ndarray of shape (500,)
             Classes of the test images.
+        images_train : ndarray of shape (1000, 28, 28)
+            Training images, uint8, in 16 shades of gray. Only the sample in the package has them.
+        images_test : ndarray of shape (500, 28, 28)
+            Test images.
         view_sizes : list of int
             Number of features per model.
         view_names : list of str
@@ -105,12 +109,11 @@ def load_fashion_mnist_features(
     with source.open("rb") as file, np.load(file) as stored:
         X_train, sizes = stack_views([stored[f"{name}_train"] for name in names])
         X_test, _ = stack_views([stored[f"{name}_test"] for name in names])
-        y_train, y_test = stored["y_train"], stored["y_test"]
+        others = {key: stored[key] for key in stored if key.startswith(("y_", "images_"))}
     return Bunch(
         X_train=X_train,
         X_test=X_test,
-        y_train=y_train,
-        y_test=y_test,
+        **others,
         view_sizes=sizes,
         view_names=names,
         target_names=list(TARGET_NAMES),

@@ -57,8 +57,8 @@ def recoverability_score(
     """Mean cosine similarity of each view with its reconstruction by a fitted learner.
 
     The learner's MLPs reconstruct the views from the representations that `transform` finds,
-    before these are normalized. For a single model, the paper reports 0.97 at the start of
-    `transform` and more than 0.99 at its end [1]_.
+    before normalization. For a single model, the paper reports 0.97 at the initialization and more
+    than 0.99 at the end of `transform` [1]_.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def recoverability_score(
     X : array-like of shape (n_samples, n_features), list, tuple, dict or frame
         Samples in any form that `transform` accepts.
     max_iter : int, default=None
-        Number of steps of `transform` before the score is taken; 0 scores the start. If None, the
-        learner's `transform_max_iter` is used.
+        Number of steps of `transform` before the score is computed; 0 scores the initialization.
+        None takes the learner's `transform_max_iter`.
 
     Returns
     -------
@@ -267,11 +267,11 @@ def normalized_maximum_similarity(queries: ArrayLike, database: ArrayLike) -> ND
 
     Notes
     -----
-    It takes O(n_queries * n_samples * d) operations. The measure is made for non-negative
-    similarities, as post-ReLU features have: the closer the mean is to 0, the less comparable are
-    the values. The bound is five standard deviations of the mean of random directions, which are
-    at most ``1 / sqrt(n_queries * n_samples)``; the similarities of rows with themselves add as
-    much if the queries are the database.
+    It takes O(n_queries * n_samples * d) operations. The measure is intended for non-negative
+    similarities, such as the similarities of post-ReLU features. The closer the mean is to 0, the
+    less comparable the values are. For random directions, the standard deviation of the mean is at
+    most ``1 / sqrt(n_queries * n_samples)``; the bound is five times this value. If the queries are
+    the database, the similarity of each row with itself adds up to the same amount.
 
     References
     ----------

@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import make_views
 from numpy.testing import assert_array_equal
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -287,3 +288,15 @@ def test_a_failed_fit_draws_no_random_numbers(views, params):
     with pytest.raises(ValueError, match=next(iter(params))):
         small(random_state=rng, **params).fit(np.hstack(views))
     assert rng.randint(10**6) == np.random.RandomState(0).randint(10**6)
+
+
+@pytest.mark.parametrize("estimator", [EnsembleRepresentationLearner(max_iter=1), GCCA()])
+def test_notebooks_show_the_views_after_fit(estimator):
+    assert "<th>weight</th>" not in estimator._repr_mimebundle_()["text/html"]
+    a, b = make_views(30, (6, 4))
+    estimator = clone(estimator).fit({"clip": a, "<dino>": b})
+    for html in (estimator._repr_mimebundle_()["text/html"], estimator._repr_html_()):
+        assert "<tr><th>clip</th><td>6</td>" in html
+        assert "<tr><th>&lt;dino&gt;</th><td>4</td>" in html
+    with config_context(display="text"):
+        assert list(estimator._repr_mimebundle_()) == ["text/plain"]

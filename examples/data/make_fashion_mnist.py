@@ -15,8 +15,8 @@ images.
 ``--full`` writes the features of all images under all networks, with two more
 classifiers trained with labels, and leaves ``fashion_mnist.npz`` alone.
 ``--sample`` trains nothing: it takes 1,000 training and 500 test images of
-``fashion_mnist.npz``, the first ones of each class, and writes them into the
-package.
+``fashion_mnist.npz``, the first ones of each class, and writes their features
+into the package, with the images in 16 shades of gray.
 
 A network that is finished is kept in ``--work`` and not trained again.
 Two CPU cores take about an hour and a half.
@@ -321,7 +321,7 @@ def write_full(path, data, keep, work, n_jobs):
     print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
 
 
-def write_sample(source, path, n_train=1000, n_test=500):
+def write_sample(source, path, images, n_train=1000, n_test=500):
     """The first images of each class, as many of each, with the values as they are stored."""
     with np.load(source) as stored:
         arrays = dict(stored)
@@ -333,6 +333,7 @@ def write_sample(source, path, n_train=1000, n_test=500):
         for name in arrays:
             if name.endswith(part):
                 arrays[name] = np.asarray(arrays[name][rows], order="F")  # as `pack`
+        arrays[f"images_{part}"] = images[part][rows] >> 4 << 4  # half the size of all 256 shades
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, **arrays)
     print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
@@ -348,13 +349,12 @@ def main():
     parser.add_argument("--sample", action="store_true", help="write the package's sample instead")
     parser.add_argument("--n-jobs", type=int, default=2)
     args = parser.parse_args()
-    if args.sample:
-        write_sample(args.out, SAMPLE)
-        return
-
     data = load_images(args.images)
     rng = np.random.RandomState(0)
     keep = balanced_rows(data[1], 600, rng), balanced_rows(data[3], 300, rng)
+    if args.sample:
+        write_sample(args.out, SAMPLE, {"train": data[0][keep[0]], "test": data[2][keep[1]]})
+        return
     args.work.mkdir(parents=True, exist_ok=True)
     if args.full:
         write_full(args.full, data, keep, args.work, args.n_jobs)

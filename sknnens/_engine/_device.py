@@ -52,14 +52,16 @@ def resolve_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0].split(". ")[0].rstrip(".") if str(error) else "unknown"
         raise ValueError(
             f"device={name!r} cannot be used: {reason[:200]}. This machine has "
-            f"{_describe_devices()}; 'auto' takes what there is."
+            f"{describe_devices()}; 'auto' takes what there is."
         ) from error
     return probe.device
 
 
-def _describe_devices() -> str:
-    cuda = [f"'cuda:{i}'" for i in range(torch.cuda.device_count())]
-    return ", ".join(["'cpu'", *cuda])
+def describe_devices() -> str:
+    """Name the devices that torch finds."""
+    devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    devices += ["mps"] * torch.backends.mps.is_available() + ["xpu"] * torch.xpu.is_available()
+    return ", ".join(map(repr, devices))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -14,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sknnens._compat import output_container, validate_parameter_constraints
+from sknnens._compat import HTMLMixin, output_container, validate_parameter_constraints
 from sknnens._files import PortableMixin
 from sknnens._views._arrays import Source, join_types, parse
 from sknnens._views._blocks import OnRows, transform_blocks
@@ -176,7 +177,7 @@ def read_views(
 
 
 class MultiviewTransformer(
-    PortableMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    PortableMixin, HTMLMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
     """Base class of the transformers of several models' features, in any of the input forms.
 
@@ -295,6 +296,17 @@ class MultiviewTransformer(
         if index is None or output_container(self) != "pandas":
             return rows
         return sys.modules["pandas"].DataFrame(rows, index=index)
+
+    def _fitted_html(self) -> str:
+        """Return the names, widths and weights of the views as a table, empty before `fit`."""
+        if not hasattr(self, "view_names_"):
+            return ""
+        views = zip(self.view_names_, self.view_sizes_, self.view_weights_, strict=True)
+        rows = "".join(
+            f"<tr><th>{escape(str(name))}</th><td>{size}</td><td>{weight:.2f}</td></tr>"
+            for name, size, weight in views
+        )
+        return f"<table><tr><th>view</th><th>columns</th><th>weight</th></tr>{rows}</table>"
 
     def _publish(self, fitted: dict[str, Any]) -> None:
         """Set the fitted attributes all at once, so that an interrupt cannot split them."""

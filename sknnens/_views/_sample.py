@@ -1,4 +1,4 @@
-"""Samples of what is larger than memory, to fit to."""
+"""Random rows of data that is larger than memory, for `fit`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,22 +17,21 @@ def sample_rows(
     columns: Sequence[str] | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> Any:
-    """Draw rows of a Dask collection or a pyarrow dataset at random, to fit to.
+    """Draw random rows of a Dask collection or a pyarrow dataset, for `fit`.
 
-    Only the rows that are drawn are kept in memory, but all are read, and partitions of Dask
-    whose length is not known are read twice. If that takes too long, give a dataset of some of
-    the files.
+    Only the drawn rows are kept in memory, but all rows are read. Dask partitions of unknown length
+    are read twice. If this takes too long, pass a dataset with only some of the files.
 
     Parameters
     ----------
     X : dask array of shape (n_samples, n_features), dask dataframe or pyarrow dataset
-        In any form that :class:`EnsembleRepresentationLearner` takes of NumPy, pandas or pyarrow.
+        The forms are the same as in :class:`EnsembleRepresentationLearner`.
     n_rows : int
         Number of rows to draw, without replacement; all if there are no more.
     columns : sequence of str, default=None
         Columns to read, of a frame or dataset. None reads all.
     random_state : int, RandomState instance or None, default=None
-        Determines the rows.
+        Seed of the draw.
 
     Returns
     -------

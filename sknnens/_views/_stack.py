@@ -24,8 +24,8 @@ def stack_views(
 ) -> tuple[NDArray[Any], list[int] | dict[str, int]]:
     """Put the features of several models side by side.
 
-    Every tool of scikit-learn carries the stacked matrix: its rows can be split, shuffled and
-    sliced without separating the models.
+    Every scikit-learn tool takes the stacked matrix: it can split, shuffle and slice the rows
+    without separating the models.
 
     Parameters
     ----------

@@ -31,8 +31,8 @@ class Fusion(MultiviewTransformer):
 
     A subclass implements ``_fit_views(data, weights)``, which returns a dictionary of fitted
     attributes, ``_map(views, weights)``, which returns the rows of some samples, and the property
-    ``_n_features_out``. ``_map`` gets any number of samples and must not let a row depend on the
-    others: matrix products go through :func:`multiply_rows`.
+    ``_n_features_out``. ``_map`` gets any number of samples, and each row must be independent of
+    the others: use :func:`multiply_rows` for matrix products.
 
     Parameters
     ----------
@@ -62,6 +62,18 @@ class Fusion(MultiviewTransformer):
         Number of columns of `X`, if it is a matrix or frame, else of all views together.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns of `X`, if it is a frame and all of its labels are strings.
+
+    Examples
+    --------
+    Every fusion has the same methods:
+
+    >>> from sknnens.datasets import load_fashion_mnist_features
+    >>> from sknnens.fusion import GCCA, Concatenation, Fusion
+    >>> data = load_fashion_mnist_features(["simclr_0", "rotnet"])
+    >>> for fusion in (Concatenation(data.view_sizes), GCCA(data.view_sizes)):
+    ...     print(isinstance(fusion, Fusion), fusion.fit_transform(data.X_train).shape)
+    True (1000, 256)
+    True (1000, 128)
     """
 
     view_weights: Any = None
@@ -125,7 +137,7 @@ class Fusion(MultiviewTransformer):
             The same views as in `fit`, in any form that
             :meth:`sknnens.EnsembleRepresentationLearner.transform` takes.
         out, resume
-            As there.
+            As in :meth:`sknnens.EnsembleRepresentationLearner.transform`.
 
         Returns
         -------

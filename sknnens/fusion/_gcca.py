@@ -20,7 +20,7 @@ SMALLEST_EIGENVALUE = 1e-10  # relative to the largest; a smaller one is roundin
 class GCCA(LinearProjection):
     """Generalized canonical correlation analysis (MAXVAR) with ridge regularization.
 
-    Finds uncorrelated coordinates of the samples that linear maps of every view approximate best:
+    The coordinates are uncorrelated, and linear maps of all views approximate them best. They are
     the leading eigenvectors of the weighted sum of the views' ridge hat matrices [1]_ [2]_.
 
     Parameters
@@ -49,7 +49,8 @@ class GCCA(LinearProjection):
     components_ : ndarray of shape (n_components, n_features)
         Linear map of the centered features.
     eigenvalues_ : ndarray of shape (n_components,)
-        Part of each coordinate that the views' regressions keep, summed over views.
+        Share of each coordinate that the regressions on the views explain, as a weighted sum over
+        views.
     imputer_ : object or None
         Fitted imputation; None if `missing_views` was ``"error"``.
     view_sizes_, view_names_, view_weights_, view_shares_, n_features_in_, feature_names_in_
@@ -57,9 +58,9 @@ class GCCA(LinearProjection):
 
     Notes
     -----
-    With D columns in all, fitting takes O(n D^2 + D^3) operations and O(D^2) memory beside the
-    centered features. A sample that is zero in a view has no direction there; the view counts as
-    missing, and is set to its mean if there is no imputation.
+    With D columns in total, `fit` takes O(n D^2 + D^3) operations and O(D^2) memory in addition to
+    the centered features. If a view is zero in a sample, it counts as missing: it is imputed, or
+    replaced by the mean of the view without imputation.
 
     References
     ----------

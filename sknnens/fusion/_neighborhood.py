@@ -27,11 +27,11 @@ NEIGHBOR_RIDGE = 0.3  # relative to the mean eigenvalue of the covariance of dif
 class NeighborhoodProjection(LinearProjection):
     """Sum of two kernels: partially whitened PCA and discriminant analysis of neighborhoods.
 
-    Both are linear maps of the L2-normalized features side by side. The first divides the
-    principal components by their singular values to the power 0.3, and decides between near
-    neighbors. The second, of a tenth of the variance, is a linear discriminant analysis that takes
-    the neighborhood of each sample, under the first map, for its class; it decides between distant
-    ones. No labels are needed.
+    Both kernels are linear maps of the L2-normalized features side by side. The first divides the
+    principal components by their singular values to the power 0.3. It decides between near
+    neighbors. The second has a tenth of the variance. It is a linear discriminant analysis without
+    labels: the classes are the neighborhoods of the samples under the first map. It decides
+    between distant samples.
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ class NeighborhoodProjection(LinearProjection):
 
     Notes
     -----
-    `fit` looks at 10,000 samples, drawn with a fixed seed, or at twice `n_components` if this is
-    more. Components beyond the rank of the features are zero.
+    `fit` uses at most 10,000 samples, or twice `n_components` if this is more, drawn with a fixed
+    seed. Components beyond the rank of the features are zero.
 
-    A sample that is zero in a view has no direction there; the view counts as missing, and is set
-    to its mean if there is no imputation.
+    If a view is zero in a sample, it counts as missing: it is imputed, or replaced by the mean of
+    the view without imputation.
 
     Examples
     --------

@@ -85,12 +85,11 @@ class ConcatenationPCA(LinearProjection):
     Notes
     -----
     Singular values are taken relative to the largest, so that the first component is not scaled.
-    With ``whiten_exponent=1`` and ``normalize=False`` the sum of squares of each column is the one
-    of the first principal component over the samples of `fit`. A component without variance is
-    set to zero.
+    With ``whiten_exponent=1`` and ``normalize=False``, all columns have the variance of the first
+    principal component over the samples of `fit`. A component without variance is set to zero.
 
-    A sample that is zero in a view has no direction there; the view counts as missing, and is set
-    to its mean if there is no imputation.
+    If a view is zero in a sample, it counts as missing: it is imputed, or replaced by the mean of
+    the view without imputation.
 
     Examples
     --------

@@ -24,8 +24,8 @@ class SingleModel(Fusion):
     view : int or str, default=0
         The model's number or name.
     missing_views : {"error", "impute"}, default="error"
-        Has no effect: other models' features are not looked at, and a sample that lacks this
-        one's raises an error.
+        Has no effect: the features of other models are ignored, and a sample without this model's
+        features raises an error.
 
     Attributes
     ----------

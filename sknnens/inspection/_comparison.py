@@ -69,9 +69,10 @@ def compare_representations(
 ) -> ComparisonDisplay:
     """Compare the learner with baselines on the user's own features.
 
-    Every method is fitted without labels on all folds but one and represents the samples of that
-    fold, in turn. With labels, each of these samples is classified by the majority of its nearest
-    neighbors, by cosine similarity, among the samples that the method was fitted on.
+    The comparison is a cross-validation. Every method is fitted without labels on all folds but
+    one, and transforms the samples of the remaining fold. With labels, each of these samples is
+    classified by the majority of its nearest neighbors, by cosine similarity, among the samples of
+    the fit.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def compare_representations(
           :class:`~sknnens.fusion.ConcatenationPCA`, :class:`~sknnens.fusion.GCCA` and
           :class:`~sknnens.fusion.NeighborhoodProjection`;
         - the learner with its defaults;
-        - the learner as in the paper, with ``init="average"`` (``"pca"`` if widths differ),
+        - the learner with the paper's settings: ``init="average"`` (``"pca"`` if widths differ),
           ``view_weights=None``, ``transform_solver="adam"`` and ``transform_max_iter=50``.
     baseline : str, default="concatenation"
         Name of the method that gains are relative to. The concatenation is added if `methods`
@@ -101,8 +102,8 @@ def compare_representations(
     n_neighbors : int or sequence of int, default=(1, 5, 20)
         Numbers of neighbors to classify with.
     cv : int, splitter, iterable of splits or None, default=None
-        The folds. A number sets how many shuffled folds are made, stratified by `y`. If None,
-        five are made with labels; without labels, one half is fitted and the other one measured.
+        The folds. A number is the number of shuffled folds, stratified by `y`. None is five folds
+        with labels; without labels, it is a single split into halves.
     max_samples : int or float, default=None
         Number or share of samples to draw at random first, without replacement and stratified by
         `y`. If None, all are used.
@@ -126,12 +127,12 @@ def compare_representations(
           fold;
         - ``rankme``, ``hubness``: :func:`sknnens.metrics.rankme_score` and
           :func:`sknnens.metrics.hubness_score` of the samples left out;
-        - ``agreement``: share of the 10 nearest neighbors among the samples left out that the
-          representation and a view have in common, averaged over views (a single model fully
-          agrees with itself);
+        - ``agreement``: share of the 10 nearest neighbors that the representation and a view have
+          in common among the samples left out, averaged over views (a single model fully agrees
+          with itself);
         - ``n_components``: width;
-        - ``fit_seconds``, ``transform_seconds``: time per fold; the first includes the
-          representations of the samples that were fitted.
+        - ``fit_seconds``, ``transform_seconds``: time per fold; the first includes the transform
+          of the training samples.
 
     Raises
     ------
@@ -147,9 +148,9 @@ def compare_representations(
     Notes
     -----
     The interval is based on the corrected resampled t-test [1]_: folds share training samples, so
-    the variance of the gains over folds is multiplied by ``1 / n_folds + n_test / n_train``. Each
-    interval holds on its own: the best one of many methods looks better than it is. An interval
-    covers the folds, not other seeds of a method.
+    the variance of the gains over folds is multiplied by ``1 / n_folds + n_test / n_train``. The
+    intervals are not corrected for multiple comparisons, so the best of many methods looks better
+    than it is. They do not include the variation over the random seeds of a method.
 
     On 6,000 samples of four models of width 128, the default takes under two minutes on one core,
     nearly all of it for the two learners, or a minute on two cores with ``n_jobs=2``. The time
@@ -339,7 +340,7 @@ def _complete(methods: Mapping[str, Any] | None, baseline: str, data: _Data) -> 
 
 
 def _default_methods(data: _Data) -> dict[str, Any]:
-    """Single models, fusions, the learner, and the learner as in the paper."""
+    """Single models, fusions, and the learner with its defaults and the paper's settings."""
     from sknnens._learner import EnsembleRepresentationLearner  # imports torch
 
     same_width = len(set(data.views.sizes)) == 1
@@ -350,7 +351,7 @@ def _default_methods(data: _Data) -> dict[str, Any]:
         "GCCA": fusion.GCCA(),
         "neighborhood projection": fusion.NeighborhoodProjection(),
         "learner": EnsembleRepresentationLearner(),
-        "learner, as in the paper": EnsembleRepresentationLearner(
+        "learner (paper settings)": EnsembleRepresentationLearner(
             init="average" if same_width else "pca",
             view_weights=None,
             transform_solver="adam",

@@ -263,11 +263,30 @@ class ComparisonDisplay(Display):
     Attributes
     ----------
     bars_ : matplotlib Artist
-        One bar per method.
+        One thin bar per method, which ends at its point.
     ax_ : matplotlib Axes
-        Axes with the bars.
+        Axes with the points.
     figure_ : matplotlib Figure
         Figure of the axes.
+
+    Examples
+    --------
+    >>> from sknnens.datasets import load_fashion_mnist_features
+    >>> from sknnens.fusion import GCCA, Concatenation
+    >>> from sknnens.inspection import compare_representations
+    >>> data = load_fashion_mnist_features(["simclr_0", "rotnet"])
+    >>> comparison = compare_representations(
+    ...     data.X_train,
+    ...     data.y_train,
+    ...     views=data.view_sizes,
+    ...     methods={"concatenation": Concatenation(), "GCCA": GCCA()},
+    ...     random_state=0,
+    ... )
+    >>> comparison.summary().index.tolist()
+    ['concatenation', 'GCCA']
+    >>> display = comparison.plot()
+    >>> display.ax_.get_xlabel()
+    'gain at k = 5 over the concatenation in points'
     """
 
     bars_: Any
@@ -279,7 +298,7 @@ class ComparisonDisplay(Display):
 
     def __repr__(self) -> str:
         """Return the summary, and which methods are better or worse than the baseline."""
-        text = str(self.summary().to_string())
+        text = str(self.summary().to_string(index_names=False))
         if (k := self._middle_k()) is None or self.table[f"gain_k{k}_limit"].isna().all():
             return text
         gains, limits = self.table[f"gain_k{k}"], self.table[f"gain_k{k}_limit"]
@@ -294,8 +313,9 @@ class ComparisonDisplay(Display):
         Returns
         -------
         summary : DataFrame of shape (n_methods, n_measures)
-            Accuracies in percent; the gain at the middle one of the numbers of neighbors with half
-            its 95 % interval, in points; and the measures that need no labels.
+            Accuracies in percent; the gain in points for the middle number of neighbors, with half
+            of its 95 % interval; the width; and the seconds to fit and transform a fold. Without
+            labels, label-free measures replace the accuracies and the gain.
         """
         shown = {}
         for name in self.table.filter(regex="^accuracy_k"):
@@ -303,8 +323,11 @@ class ComparisonDisplay(Display):
         if (k := self._middle_k()) is not None:
             shown[f"gain at k = {k}"] = (100 * self.table[f"gain_k{k}"]).round(1)
             shown["±"] = (100 * self.table[f"gain_k{k}_limit"]).round(1)
-        for name in self.table.columns.intersection(["rankme", "hubness", "agreement"]):
-            shown[name] = self.table[name].round(2)
+        else:
+            shown |= {x: self.table[x].round(2) for x in ("rankme", "hubness", "agreement")}
+        shown["width"] = self.table["n_components"]
+        seconds = self.table["fit_seconds"] + self.table["transform_seconds"]
+        shown["seconds"] = seconds.round(1)
         return self.table[[]].assign(**shown)
 
     def _middle_k(self) -> str | None:
@@ -313,17 +336,19 @@ class ComparisonDisplay(Display):
         return found[len(found) // 2] if found else None
 
     def plot(self, ax: Any = None, *, measure: str | None = None, **kwargs: Any) -> Self:
-        """Plot one bar per method, with error bars if the measure has limits.
+        """Plot one point per method, sorted, with its interval if the measure has limits.
+
+        A dashed line marks the baseline. Gains within their interval are gray.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes to plot on. If None, a new figure is created.
         measure : str, default=None
-            Column of the table. If None, the gain at the middle one of the numbers of neighbors
-            is plotted, or the agreement if there are no labels.
+            Column of the table. None plots the gain for the middle number of neighbors, or the
+            agreement if there are no labels.
         **kwargs : dict
-            Passed to ``Axes.barh``.
+            Passed to ``Axes.barh``, which draws the thin lines to the points.
 
         Returns
         -------
@@ -338,13 +363,33 @@ class ComparisonDisplay(Display):
             measure = "agreement" if (k := self._middle_k()) is None else f"gain_k{k}"
         if measure not in self.table:
             raise ValueError(f"measure={measure!r} must be one of {list(self.table)}.")
-        ax = self._take_axes(ax)
+        created, ax = ax is None, self._take_axes(ax)
+        if created:
+            self.figure_.set_size_inches(7, 1.2 + 0.3 * len(self.table))
         limit, what, k = f"{measure}_limit", *measure.partition("_k")[::2]
         scale = 100 if what in ("accuracy", "gain") else 1
-        error = scale * self.table[limit].to_numpy() if limit in self.table else None
         values = scale * self.table[measure].to_numpy()
-        self.bars_ = ax.barh(list(self.table.index), values, **({"xerr": error} | kwargs))
-        ax.invert_yaxis()  # the first method at the top
+        places = (-values).argsort(kind="stable").argsort()  # the largest value at the top
+        style = {"height": 0.08, "color": "tab:blue", "alpha": 0.2}
+        if limit in self.table and self.table[limit].notna().any():  # NaN for a single fold
+            error = scale * self.table[limit].to_numpy()
+            colors = np.where(values > error, "tab:blue", "tab:orange")
+            colors = np.where(np.abs(values) > error, colors, "tab:gray")
+            ax.set_title("colored: beyond the 95 % interval", loc="right", fontsize="small")
+            style |= {"color": colors, "xerr": error, "error_kw": {"ecolor": colors, "lw": 2}}
+        self.bars_ = ax.barh(places, values, **(style | kwargs))
+        ax.scatter(
+            values, places, s=50, c=[b.get_facecolor() for b in self.bars_], alpha=1, zorder=3
+        )
+        if self.baseline in self.table.index:
+            base = scale * self.table.loc[self.baseline, measure]
+            ax.axvline(base, color="black", linestyle="--", linewidth=1)
+        if what == "accuracy":  # the lines to the points begin at the left edge
+            margin = 0.1 * (np.ptp(values) or 1)
+            ax.set_xlim(values.min() - margin, values.max() + margin)
+        ax.set_yticks(places, self.table.index)
+        ax.invert_yaxis()
+        ax.spines[["top", "right"]].set_visible(False)
         labels = {
             "accuracy": f"accuracy at k = {k} in percent",
             "gain": f"gain at k = {k} over the {self.baseline} in points",

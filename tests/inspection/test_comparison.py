@@ -268,7 +268,7 @@ def test_default_methods():
     fast = {"cv": [(np.arange(60), np.arange(60, 90))], "random_state": 0}
     table = compare_representations({"GCCA": a, "b": b}, **fast).table
     fusions = ["concatenation", "PCA, half-whitened", "GCCA", "neighborhood projection"]
-    fusions += ["learner", "learner, as in the paper"]
+    fusions += ["learner", "learner (paper settings)"]
     assert table.index.tolist() == ["model GCCA", "b", "average", *fusions]
     unequal = compare_representations([a, c], np.arange(90) % 2, **fast).table
     assert unequal.index.tolist() == ["view0", "view1", *fusions]
@@ -454,7 +454,7 @@ def test_a_comparison_prints_its_summary_and_what_is_better(planted):
     comparison = compare_representations(X, y, methods=FAST, random_state=0)
     summary = comparison.summary()
     assert list(summary) == [
-        *("k = 1", "k = 5", "k = 20", "gain at k = 5", "±", "rankme", "hubness", "agreement")
+        *("k = 1", "k = 5", "k = 20", "gain at k = 5", "±", "width", "seconds")
     ]
     assert summary.loc["good", "k = 1"] == round(
         100 * comparison.table.loc["good", "accuracy_k1"], 1
@@ -465,7 +465,7 @@ def test_a_comparison_prints_its_summary_and_what_is_better(planted):
     assert better == "Better than the concatenation at k = 5, beyond the interval: none."
     assert worse == "Worse than the concatenation at k = 5, beyond the interval: noise."
     unlabeled = compare_representations(X, methods=FAST)
-    assert list(unlabeled.summary()) == ["rankme", "hubness", "agreement"]
+    assert list(unlabeled.summary()) == ["rankme", "hubness", "agreement", "width", "seconds"]
     assert "interval" not in repr(unlabeled)
     one_fold = compare_representations(X, y, methods=FAST, cv=[(np.arange(60), np.arange(60, 120))])
     assert "interval" not in repr(one_fold)
