@@ -133,11 +133,12 @@ def main() -> None:
         ).items():
             table[name] |= columns
     out = args.out or HERE / f"precision_{args.device.split(':')[0]}.csv"
-    with out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["precision", *table["float32"]], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({"precision": name, **columns} for name, columns in table.items())
-    print(describe(args.device), out.read_text(), sep="\n")
+    with out.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["measure", *table])
+        for measure in table["float32"]:
+            writer.writerow([measure, *(column[measure] for column in table.values())])
+    print(describe(args.device), out.read_text("utf-8"), sep="\n")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from numbers import Real
 
 import numpy as np
 import torch
-from rivals import COUNT, NORMALIZED, Rival, concatenate
+from baselines import COUNT, NORMALIZED, Baseline, concatenate
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from torch import nn
@@ -14,7 +14,7 @@ from sknnens.fusion._base import multiply_rows
 from sknnens.fusion._pca import choose_width
 
 
-class ConcatenationAutoencoder(Rival):
+class ConcatenationAutoencoder(Baseline):
     """The narrow layer of an autoencoder of the L2-normalized features side by side.
 
     An encoder maps the concatenation to the representation; one MLP per view recovers the view

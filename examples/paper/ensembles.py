@@ -303,18 +303,20 @@ def _full(title: str, names: tuple[str, ...]) -> Description:
 
 
 ENSEMBLES: dict[str, Description] = {
-    "fashion-simclr": _shipped("Fashion-MNIST, four SimCLR networks, the shipped rows", SIMCLR),
-    "fashion-varied": _shipped("Fashion-MNIST, five methods, the shipped rows", VARIED),
-    "fashion-barlow": _shipped(
-        "Fashion-MNIST, one Barlow Twins network, the shipped rows", ("barlow_twins",)
+    "fashion-simclr": _shipped(
+        "Fashion-MNIST, four SimCLR networks, the rows in the repository", SIMCLR
     ),
-    "fashion-simclr-large": _full("Fashion-MNIST, four SimCLR networks, all rows", SIMCLR),
-    "fashion-varied-large": _full("Fashion-MNIST, five methods, all rows", VARIED),
+    "fashion-varied": _shipped("Fashion-MNIST, five methods, the rows in the repository", VARIED),
+    "fashion-barlow": _shipped(
+        "Fashion-MNIST, one Barlow Twins network, the rows in the repository", ("barlow_twins",)
+    ),
+    "fashion-simclr-large": _full("Fashion-MNIST, four SimCLR networks, all other rows", SIMCLR),
+    "fashion-varied-large": _full("Fashion-MNIST, five methods, all other rows", VARIED),
     "fashion-barlow-large": _full(
-        "Fashion-MNIST, one Barlow Twins network, all rows", ("barlow_twins",)
+        "Fashion-MNIST, one Barlow Twins network, all other rows", ("barlow_twins",)
     ),
     "fashion-supervised": _full(
-        "Fashion-MNIST, three networks trained with labels, all rows",
+        "Fashion-MNIST, three networks trained with labels, all other rows",
         ("supervised", "supervised_1", "supervised_2"),
     ),
     "fashion-efficientnet": Description(
@@ -433,7 +435,7 @@ def load_ensemble(name: str) -> Ensemble:
 
 
 def accuracy(view: NDArray[Any], y: NDArray[Any], splits: Splits, k: int = 5) -> list[float]:
-    """k-NN accuracy of each split, by cosine, in per cent."""
+    """k-NN accuracy of each split, by cosine, in percent."""
     X = normalize(view)
     model = KNeighborsClassifier(k)
     return [100 * model.fit(X[train], y[train]).score(X[test], y[test]) for train, test in splits]

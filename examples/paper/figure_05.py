@@ -17,15 +17,14 @@ FIGURE = Figure(
     number="5",
     title="supervised models",
     paper=(
-        "Several networks trained on ImageNet with labels. The learner takes their features as it "
-        "takes any others, and is above all other ensembles, though it makes no use of what these "
-        "models have in common."
+        "Several networks trained on ImageNet with labels. The learner treats their features "
+        "like any others and is above all other ensembles."
     ),
     here=(
-        "Three small networks trained on Fashion-MNIST with its labels, on test images of "
-        "Fashion-MNIST (the neighbors are the training images, of which they have seen the "
-        "labels); and three EfficientNet-Lite trained on ImageNet with labels, on "
-        "Fashion-MNIST, so that there are data of other classes too."
+        "Three small networks trained on Fashion-MNIST with labels, on its test images; the "
+        "neighbors are the training images, whose labels the networks have seen. To have "
+        "classes that the networks have not seen, three EfficientNet-Lite trained on ImageNet "
+        "with labels are shown on Fashion-MNIST."
     ),
     cells=lambda n: [cell for name in DATA for cell in cells_of(name, SHOWN[name], n)],
     claims=lambda results: [

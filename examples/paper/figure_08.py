@@ -1,8 +1,8 @@
 """Figure 8: MLPs that were fitted on other data, for several models."""
 
 from figures import (
-    LEARNER,
     MAIN,
+    PAPER_LEARNER,
     Figure,
     above,
     above_baselines,
@@ -23,7 +23,7 @@ SHOWN = {name: compared(name, TRANSFERRED[name]) for name in SOURCES}
 def claims(results):
     found = []
     for name, method in TRANSFERRED.items():
-        cost = gain(results, name, method.name, LEARNER.name, MAIN)
+        cost = gain(results, name, method.name, PAPER_LEARNER.name, MAIN)
         found += [
             above_baselines(results, name, "above the baselines on all five"),
             above_baselines(results, name, "above the baselines on all five", method=method),
@@ -42,13 +42,13 @@ FIGURE = Figure(
     title="MLPs of other data, several models",
     paper=(
         "The MLPs that were fitted on ImageNet, for the four SimCLR networks of figure 2, are "
-        "frozen; on five other data sets only the representations are learned. The gain is "
-        "largely that of MLPs fitted on the data themselves, and both are above the baselines on "
-        "all of them."
+        "frozen. On five other data sets, only the representations are learned. The gain is "
+        "close to the gain with MLPs fitted on the data themselves, and both are above the "
+        "baselines on all data sets."
     ),
     here=(
-        "The MLPs of two sentence encoders, fitted on mails and used on definitions of words, and "
-        "the other way round. The encoders differ in width, so there is no average."
+        "The MLPs of two sentence encoders, fitted on mails and used on definitions of words, "
+        "and vice versa. The encoders differ in width, so there is no average."
     ),
     cells=lambda n: [cell for name in SOURCES for cell in cells_of(name, SHOWN[name], n)],
     claims=claims,

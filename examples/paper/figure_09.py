@@ -1,8 +1,8 @@
 """Figure 9: MLPs that were fitted on other data, for one model."""
 
 from figures import (
-    LEARNER,
     MAIN,
+    PAPER_LEARNER,
     Figure,
     above_baselines,
     below,
@@ -28,7 +28,7 @@ def claims(results):
             below(
                 f"{name}: {method.name} below the learner with MLPs of its own",
                 "a notable decline",
-                gain(results, name, method.name, LEARNER.name, MAIN),
+                gain(results, name, method.name, PAPER_LEARNER.name, MAIN),
             ),
         ]
     return found
@@ -38,13 +38,13 @@ FIGURE = Figure(
     number="9",
     title="MLPs of other data, one model",
     paper=(
-        "As figure 8, for one Barlow Twins network. MLPs fitted on ImageNet still gain over the "
-        "features on four of the five data sets (not on EuroSat), but less than MLPs fitted on "
-        "the data themselves."
+        "Like figure 8, for one Barlow Twins network. MLPs fitted on ImageNet still gain over "
+        "the features on four of the five data sets (not on EuroSat), but less than MLPs fitted "
+        "on the data themselves."
     ),
     here=(
         "The MLP of one sentence encoder, fitted on mails and used on definitions of words, and "
-        "the other way round."
+        "vice versa."
     ),
     cells=lambda n: [cell for name in SOURCES for cell in cells_of(name, SHOWN[name], n)],
     claims=claims,

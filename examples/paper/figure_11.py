@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from figures import (
     COLORS,
-    LEARNER,
-    LEARNER_WHITENED,
+    PAPER_LEARNER,
+    PAPER_LEARNER_WHITENED,
     SMALL,
     Figure,
     above,
@@ -17,12 +17,12 @@ from figures import (
     mean_and_interval,
 )
 from harness import interval
-from methods import learner, single
+from methods import paper_learner, single
 
 DATA = "fashion-barlow-large"
 FEATURES = single("barlow_twins")
-NON_NEGATIVE = learner(non_negative=True)
-METHODS = (NON_NEGATIVE, LEARNER, LEARNER_WHITENED)
+NON_NEGATIVE = paper_learner(non_negative=True)
+METHODS = (NON_NEGATIVE, PAPER_LEARNER, PAPER_LEARNER_WHITENED)
 
 
 def mean_values(results, method):
@@ -49,7 +49,7 @@ def flatter(results, method):
 
 def claims(results):
     found = []
-    for method in (NON_NEGATIVE, LEARNER):
+    for method in (NON_NEGATIVE, PAPER_LEARNER):
         constrained = method is NON_NEGATIVE
         said = "more balanced than the features'" if constrained else "nothing is said of it"
         rank = gain(results, DATA, method.name, FEATURES.name, "rankme")
@@ -97,9 +97,9 @@ FIGURE = Figure(
     number="11",
     title="singular values",
     paper=(
-        "Singular values of the features of one Barlow Twins network and of what the learner "
-        "makes of them, kept non-negative as the features are. The learner's are more balanced: "
-        "it spreads rows over more directions."
+        "Singular values of the features of one Barlow Twins network and of the learner's "
+        "representations, constrained to be non-negative like the features. The learner's are "
+        "more balanced: they spread rows over more directions."
     ),
     here=(
         "One small Barlow Twins network on images of Fashion-MNIST; singular values of the "

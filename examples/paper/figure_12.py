@@ -20,14 +20,14 @@ FIGURE = Figure(
     number="12",
     title="learning rate",
     paper=(
-        "The learner with one Barlow Twins network at several learning rates, mean over five data "
-        "sets. It stays above the features over a wide range, though this is where its margin is "
-        "smallest, and there is room for tuning."
+        "The learner with one Barlow Twins network at several learning rates, mean over five "
+        "data sets. It stays above the features over a wide range. Its margin is smallest in "
+        "this setup, and there is room for tuning."
     ),
     here=(
-        "One small Barlow Twins network on images of Fashion-MNIST. One rate serves for the MLPs "
-        "and for the representations, as in the paper. Its text does not give the rates; those "
-        "here are ours, around its 3e-4."
+        "One small Barlow Twins network on images of Fashion-MNIST. The MLPs and the "
+        "representations share one rate, as in the paper. The paper's text does not give the "
+        "rates; these are ours, around its 3e-4."
     ),
     cells=lambda n_splits: cells_of(DATA, list(SETTINGS.values()), n_splits),
     claims=lambda results: claims_of_settings(results, DATA, FEATURES, SETTINGS, WHAT),

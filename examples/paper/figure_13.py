@@ -23,12 +23,13 @@ FIGURE = Figure(
     number="13",
     title="batch size",
     paper=(
-        "The learner with one Barlow Twins network at several batch sizes, the learning rate in "
-        "proportion, mean over five data sets. It stays above the features over a wide range."
+        "The learner with one Barlow Twins network at several batch sizes, with a proportional "
+        "learning rate, mean over five data sets. It stays above the features over a wide "
+        "range."
     ),
     here=(
-        "One small Barlow Twins network on images of Fashion-MNIST. The learning rate is 3e-4 at "
-        "256 rows and grows in proportion. The paper's text does not give the sizes; those here "
+        "One small Barlow Twins network on images of Fashion-MNIST. The learning rate is 3e-4 "
+        "at 256 rows and grows in proportion. The paper's text does not give the sizes; these "
         "are ours."
     ),
     cells=lambda n_splits: cells_of(DATA, list(SETTINGS.values()), n_splits),

@@ -1,8 +1,8 @@
-"""What the scripts of the paper's figures share: claims, tables, plots and the command line.
+"""Claims, tables, plots and the command line of the scripts of the paper's figures.
 
-The numbers of the paper's figures are in no text, so a claim sets what the paper's text says
-beside what the results say here. Whether it holds is computed: "yes" or "no" where the 95 %
-interval excludes the other side, else "unclear".
+The paper prints no numbers for its figures, so a claim sets the paper's text beside the results
+here. Whether it holds is computed: "yes" or "no" if the 95 % interval excludes the opposite, else
+"unclear".
 """
 
 import argparse
@@ -23,10 +23,10 @@ from methods import (
     AVERAGE,
     CONCATENATION,
     HALF_WHITENED,
-    LEARNER,
-    LEARNER_WHITENED,
+    PAPER_LEARNER,
+    PAPER_LEARNER_WHITENED,
     Method,
-    learner,
+    paper_learner,
     single,
 )
 from protocols import SMALL
@@ -45,10 +45,10 @@ COLORS = {
     AVERAGE.name: "#999999",
     CONCATENATION.name: "#56b4e9",
     HALF_WHITENED.name: "#009e73",
-    LEARNER.name: "#d55e00",
-    LEARNER_WHITENED.name: "#e69f00",
+    PAPER_LEARNER.name: "#d55e00",
+    PAPER_LEARNER_WHITENED.name: "#e69f00",
     "features": "black",
-    "learner (non_negative=True)": "#0072b2",
+    "learner (paper settings, non_negative=True)": "#0072b2",
 }
 
 
@@ -119,7 +119,7 @@ def baselines_of(name: str) -> list[Method]:
 
 def compared(name: str, *extra: Method) -> list[Method]:
     """What a figure shows beside the best single model, in this order."""
-    return [*baselines_of(name), HALF_WHITENED, LEARNER, LEARNER_WHITENED, *extra]
+    return [*baselines_of(name), HALF_WHITENED, PAPER_LEARNER, PAPER_LEARNER_WHITENED, *extra]
 
 
 def cells_of(
@@ -132,7 +132,7 @@ def cells_of(
 
 def changed(**params: Any) -> Method:
     """The learner with these parameters, named without those that are defaults."""
-    return learner(**{key: v for key, v in params.items() if DEFAULTS.get(key) != v})
+    return paper_learner(**{key: v for key, v in params.items() if DEFAULTS.get(key) != v})
 
 
 # ---------------------------------------------------------------- what is claimed
@@ -199,7 +199,7 @@ def smallest(gains: Mapping[str, Estimate]) -> str:
 
 
 def smallest_gain(
-    results: pd.DataFrame, name: str, method: Method = LEARNER, protocol: str = MAIN
+    results: pd.DataFrame, name: str, method: Method = PAPER_LEARNER, protocol: str = MAIN
 ) -> Estimate:
     """Gain over the strongest of single models and baselines."""
     gains = gains_over_baselines(results, name, method, protocol)
@@ -207,7 +207,12 @@ def smallest_gain(
 
 
 def above_baselines(
-    results: pd.DataFrame, name: str, paper: str, *, method: Method = LEARNER, bound: float = 0.0
+    results: pd.DataFrame,
+    name: str,
+    paper: str,
+    *,
+    method: Method = PAPER_LEARNER,
+    bound: float = 0.0,
 ) -> Claim:
     """The claim of a gain over each single model and baseline; shown is the smallest gain."""
     gains = gains_over_baselines(results, name, method)
@@ -344,19 +349,19 @@ def claims_of_settings(
     }
     verdicts = [verdict(number) for number in gains.values()]
     wide = Claim(
-        f"Above the features at more than half of {len(settings)} settings of the {what}",
+        f"Above the features at more than half of the {len(settings)} settings of the {what}",
         "above the features over a wide range",
         "; ".join(f"{value:g}: {as_text(number)}" for value, number in gains.items()),
         at_least(verdicts, len(settings) // 2 + 1),
     )
     over_default = {
-        value: gain(results, name, method.name, LEARNER.name, MAIN)
+        value: gain(results, name, method.name, PAPER_LEARNER.name, MAIN)
         for value, method in settings.items()
-        if method.name != LEARNER.name
+        if method.name != PAPER_LEARNER.name
     }
     best = max(over_default, key=lambda value: np.nan_to_num(over_default[value][0], nan=-np.inf))
     statement = (
-        f"The best other {what}, {best:g}, beats the default (optimistic: the same rows pick)"
+        f"The best other {what}, {best:g}, beats the default (optimistic: chosen on the same rows)"
     )
     return [wide, above(statement, "there is room for tuning", over_default[best])]
 
@@ -391,7 +396,7 @@ def draw_settings(
         value: gain(results, name, method.name, features.name, MAIN)
         for value, method in settings.items()
     }
-    draw_gains(axes, gains, LEARNER.name, color=COLORS[LEARNER.name])
+    draw_gains(axes, gains, PAPER_LEARNER.name, color=COLORS[PAPER_LEARNER.name])
     axes.set_xscale("log")
     axes.set_xlabel(what)
 

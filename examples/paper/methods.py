@@ -1,6 +1,6 @@
-"""What is compared: the learner, and what people use instead of it.
+"""What is compared: the learner and the baselines.
 
-Rivals are at the defaults of ``sknnens.fusion``: published settings where there are some, and
+Baselines are at the defaults of ``sknnens.fusion``: published settings where there are some, and
 none tuned on these data. Where an exponent or a width is open, several are run.
 """
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autoencoder import ConcatenationAutoencoder
+from baselines import GraphDiffusion, ProcrustesAverage, ReciprocalRankFusion
 from ensembles import load_ensemble
-from rivals import GraphDiffusion, ProcrustesAverage, ReciprocalRankFusion
 
 from sknnens import EnsembleRepresentationLearner, stack_views
 from sknnens.fusion import GCCA, Average, Concatenation, ConcatenationPCA, SingleModel
@@ -110,10 +110,10 @@ def describe(params: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in params.items())
 
 
-def learner(name: str | None = None, *, gives: str = "rows", **params: Any) -> Method:
-    """The learner, set as in the paper but for `params`."""
+def paper_learner(name: str | None = None, *, gives: str = "rows", **params: Any) -> Method:
+    """The learner with the paper's settings, except for `params`."""
     if name is None:
-        name = f"learner ({describe(params)})" if params else "learner"
+        name = f"learner ({', '.join(['paper settings', *filter(None, [describe(params)])])})"
     if "learning_rate" in params:  # the paper has one for the MLPs and the representations
         params = {"representation_learning_rate": params["learning_rate"]} | params
     return Method(name, EnsembleRepresentationLearner, AS_IN_THE_PAPER | params, gives)
@@ -126,7 +126,9 @@ def single(view: str) -> Method:
 
 def transferred(source: str) -> Method:
     """The learner, its MLPs fitted on another ensemble that has the same views."""
-    return Method(f"learner, MLPs of {source}", TransferredLearner, {"source": source})
+    return Method(
+        f"learner (paper settings), MLPs of {source}", TransferredLearner, {"source": source}
+    )
 
 
 def pca(exponent: float, width: int | None) -> Method:
@@ -140,14 +142,14 @@ def gcca(width: int | None) -> Method:
     return Method("GCCA" + (f", width {width}" if width else ""), GCCA, {"n_components": width})
 
 
-LEARNER = learner()
-LEARNER_WHITENED = learner("learner, whitened start", **WHITENED)
-LEARNER_DEFAULT = Method("learner, default settings", EnsembleRepresentationLearner)
-LEARNER_BANK = learner("learner, its bank as reference", gives="bank")
+PAPER_LEARNER = paper_learner()
+PAPER_LEARNER_WHITENED = paper_learner("learner (paper settings, whitened)", **WHITENED)
+LEARNER = Method("learner", EnsembleRepresentationLearner)
+PAPER_LEARNER_BANK = paper_learner("learner (paper settings), memory bank", gives="bank")
 AVERAGE = Method("average", Average)
 CONCATENATION = Method("concatenation", Concatenation)
 HALF_WHITENED = pca(0.5, None)
-RIVALS = (
+BASELINES = (
     AVERAGE,
     CONCATENATION,
     Method("centered", Concatenation, {"scaling": "center"}),
@@ -159,7 +161,7 @@ RIVALS = (
     Method("graph diffusion", GraphDiffusion),
     Method("autoencoder", ConcatenationAutoencoder),
 )
-ALL = (*RIVALS, LEARNER, LEARNER_WHITENED, LEARNER_DEFAULT)
+ALL = (*BASELINES, PAPER_LEARNER, PAPER_LEARNER_WHITENED, LEARNER)
 
 
 def contenders(sizes: Mapping[str, int], n_train: int) -> list[Method]:

@@ -70,7 +70,7 @@ class Evaluation:
 
 
 def knn(evaluation: Evaluation, k: int) -> Points:
-    """Accuracy in per cent of the majority of the k nearest; the lowest class wins a tie."""
+    """Accuracy in percent of the majority of the k nearest; the lowest class wins a tie."""
     if k > evaluation.similarity.shape[1]:
         return
     nearest = evaluation.order[:, :k]
@@ -80,7 +80,7 @@ def knn(evaluation: Evaluation, k: int) -> Points:
 
 
 def few_labels(evaluation: Evaluation, n_labels: int) -> Points:
-    """Accuracy in per cent of the nearest of `n_labels` training rows a class, over draws."""
+    """Accuracy in percent of the nearest of `n_labels` training rows per class, over draws."""
     y = evaluation.y_train
     hits = []
     for draw in range(N_DRAWS):
@@ -94,7 +94,7 @@ def few_labels(evaluation: Evaluation, n_labels: int) -> Points:
 
 
 def mean_average_precision(evaluation: Evaluation) -> Points:
-    """In per cent: a test row is the query, training rows of its class are what it should find."""
+    """In percent: a test row is the query, training rows of its class are to be found."""
     found = evaluation.y_train[evaluation.order]  # (n_test, n_train)
     relevant = found == evaluation.y_test[:, None]
     precision = relevant.cumsum(axis=1) / np.arange(1, relevant.shape[1] + 1)
@@ -103,7 +103,7 @@ def mean_average_precision(evaluation: Evaluation) -> Points:
 
 
 def linear(evaluation: Evaluation) -> Points:
-    """Accuracy in per cent of a linear classifier, as in the paper's appendix A.2.
+    """Accuracy in percent of a linear classifier, as in the paper's appendix A.2.
 
     SGD on the cross entropy, 1000 epochs, step 1.6, batches of 4096; the weight decay that is
     best on 10 % of the training rows is then used on all of them. Rows have length 1. What is not

@@ -1,8 +1,8 @@
-"""The results page of the documentation, made from the results file alone."""
+"""The results pages of the documentation, made from the results file alone."""
 
 import inspect
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 from ensembles import ENSEMBLES, N_SPLITS
 from figures import (
+    COLORS,
     Estimate,
     Figure,
     all_figures,
     as_text,
     claims_table,
-    draw_bars,
-    format_cell,
     save_plot,
     verdict,
 )
@@ -27,11 +26,23 @@ from methods import (
     CONCATENATION,
     HALF_WHITENED,
     LEARNER,
-    LEARNER_DEFAULT,
+    PAPER_LEARNER,
+    PAPER_LEARNER_WHITENED,
     contenders,
     gcca,
 )
 from protocols import SMALL
+from rst import (
+    breakable,
+    bullets,
+    dropdown,
+    heading,
+    narrow,
+    paragraph,
+    to_rst,
+    toctree,
+    with_intervals,
+)
 from summary import best_single, gain, mean_and_interval
 
 from sknnens import EnsembleRepresentationLearner
@@ -65,6 +76,9 @@ HEADERS = {
     "labels-10": "10 labels",
     "map": "mAP",
 }
+SHOWN = ("knn-5", "knn-20", "labels-5", "labels-10", "map")
+TALLIED = ("knn-5", "labels-5", "map")
+WIDEST = 8  # points that the overview shows on either side
 
 
 def counted() -> list[str]:
@@ -124,19 +138,42 @@ def _mean(results: pd.DataFrame, ensemble: str, name: str, protocol: str) -> flo
     return mean_and_interval(results, ensemble, method, protocol)[0]
 
 
-def beats(results: pd.DataFrame, method: str, protocol: str) -> pd.DataFrame:
-    """Gain of a method over each rival on each ensemble, and whether it is beyond the interval."""
+def compared_with(method: str) -> list[str]:
+    """What a method is compared with, in the order of the tables."""
+    return [name for name in (BEST_SINGLE, *(m.name for m in ALL)) if name != method]
+
+
+def gain_over(
+    results: pd.DataFrame, ensemble: str, method: str, other: str, protocol: str
+) -> Estimate:
+    """Gain of a method over another row of the tables."""
+    reference = resolve(results, ensemble, other, protocol)
+    return gain(results, ensemble, method, reference, protocol)
+
+
+def gains(results: pd.DataFrame, ensemble: str, method: str) -> pd.DataFrame:
+    """Gain of a method over each other one, on an ensemble."""
     rows = []
-    for rival in (BEST_SINGLE, *(m.name for m in ALL)):
-        gains = {
-            e: gain(results, e, method, resolve(results, e, rival, protocol), protocol)
-            for e in present(results, all_ensembles())
-        }
-        if rival == method or not np.isfinite([mean for mean, _ in gains.values()]).any():
-            continue
-        shown = {e: as_text(g) if np.isfinite(g[0]) else "" for e, g in gains.items()}
-        tally = count_verdicts(g for e, g in gains.items() if e in counted())
-        rows.append({"rival": rival, "won, open, lost": tally} | shown)
+    for other in compared_with(method):
+        found = {p: gain_over(results, ensemble, method, other, p) for p in TALLIED}
+        if np.isfinite([mean for mean, _ in found.values()]).any():
+            rows.append({"over": other} | {HEADERS[p]: as_text(g) for p, g in found.items()})
+    return pd.DataFrame(rows)
+
+
+def tallies(results: pd.DataFrame, method: str) -> pd.DataFrame:
+    """On how many ensembles a method is above each other one, undecided, and below."""
+    rows = []
+    for other in compared_with(method):
+        row = {"over": other}
+        for protocol in TALLIED:
+            found = [
+                gain_over(results, ensemble, method, other, protocol)
+                for ensemble in present(results, counted())
+            ]
+            row[HEADERS[protocol]] = count_verdicts(found)
+        if any(set(tally) & set("123456789") for tally in [*row.values()][1:]):
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -163,38 +200,41 @@ def as_good(results: pd.DataFrame, ensemble: str, best: str, protocol: str = "kn
 
 
 def answer(results: pd.DataFrame, protocol: str = "knn-5") -> pd.DataFrame:
-    """Is it better than concatenating? One row an ensemble."""
+    """Is it better than concatenation? One row per ensemble."""
     rows = []
     for ensemble in present(results, all_ensembles()):
         best = best_method(results, ensemble, protocol)
-        gains = {
+        found = {
             name: as_text(gain(results, ensemble, name, CONCATENATION.name, protocol))
-            for name in (LEARNER.name, LEARNER_DEFAULT.name, best)
+            for name in (LEARNER.name, PAPER_LEARNER.name, best)
         }
         concatenated = mean_and_interval(results, ensemble, CONCATENATION.name, protocol)[0]
         rows.append(
-            {"ensemble": ensemble, "concatenation": concatenated}
-            | {name: gains[name] for name in (LEARNER.name, LEARNER_DEFAULT.name)}
-            | {"best here": best, "gain of the best": gains[best]}
+            {"ensemble": ensemble, CONCATENATION.name: concatenated}
+            | {name: found[name] for name in (LEARNER.name, PAPER_LEARNER.name)}
+            | {"best method": f"{best}: {found[best]}"}
         )
     return pd.DataFrame(rows)
 
 
-def ensemble_table(results: pd.DataFrame, ensemble: str) -> pd.DataFrame:
+def accuracies(results: pd.DataFrame, ensemble: str) -> pd.DataFrame:
     """Every method and protocol of one ensemble, with the interval at k = 5."""
-    own = results[results["ensemble"] == ensemble]
     rows = []
     for name in methods_of(results, ensemble):
         row: dict[str, Any] = {"representation": name}
         for protocol, header in HEADERS.items():
             mean, half = mean_and_interval(results, ensemble, name, protocol)
-            row[header] = mean
-            if protocol == "knn-5":
-                row["±"] = half
-        seconds = own.loc[own["method"] == name, ["fit_seconds", "transform_seconds"]].mean()
-        row |= {"fit s": seconds.iloc[0], "transform s": seconds.iloc[1]}
+            row |= {header: mean} | ({f"{header} ±": half} if protocol == "knn-5" else {})
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def seconds(results: pd.DataFrame, ensemble: str) -> pd.DataFrame:
+    """Seconds of fit and transform of each method on an ensemble."""
+    own = results[results["ensemble"] == ensemble]
+    columns = {"fit_seconds": "fit, s", "transform_seconds": "transform, s"}
+    means = own.groupby("method", observed=True)[list(columns)].mean().rename(columns=columns)
+    return means.loc[methods_of(results, ensemble)].rename_axis("representation").reset_index()
 
 
 def minutes(results: pd.DataFrame) -> float:
@@ -214,52 +254,56 @@ def of_comparison(results: pd.DataFrame) -> pd.DataFrame:
 
 def draw_overview(results: pd.DataFrame, canvas: Canvas) -> None:
     """Gain over the concatenation at k = 5 on each ensemble, of a few methods."""
-    ours = (LEARNER.name, LEARNER_DEFAULT.name)
-    names = [BEST_SINGLE, HALF_WHITENED.name, gcca(None).name, *ours]
-    reference = CONCATENATION.name
-    groups = {
+    styles = {
+        BEST_SINGLE: ("#999999", "s"),
+        HALF_WHITENED.name: ("#009e73", "D"),
+        gcca(None).name: ("#cc79a7", "v"),
+        PAPER_LEARNER.name: (COLORS[PAPER_LEARNER.name], "^"),
+        LEARNER.name: ("#0072b2", "o"),
+    }
+    found = {
         ensemble: {
-            name: gain(
-                results, ensemble, resolve(results, ensemble, name, "knn-5"), reference, "knn-5"
-            )
-            for name in names
+            name: gain_over_concatenation(results, ensemble, name, "knn-5") for name in styles
         }
         for ensemble in present(results, all_ensembles())
     }
-    canvas.set_size_inches(8, 1 + 1.15 * len(groups))
+    order = sorted(found, key=lambda ensemble: found[ensemble][LEARNER.name][0])
+    canvas.set_size_inches(7.5, 1.2 + 0.45 * len(order))
     axes = canvas.subplots()
-    draw_bars(axes, groups, "points over the concatenation at k = 5, with 95 % intervals")
-    axes.legend(*axes.get_legend_handles_labels(), fontsize="small")
+    for i, (name, (color, marker)) in enumerate(styles.items()):
+        means, halves = np.array([found[ensemble][name] for ensemble in order], dtype=float).T
+        places = np.arange(len(order)) + 0.15 * (i - (len(styles) - 1) / 2)
+        low, high = (np.clip(means + side * halves, -WIDEST, WIDEST) for side in (-1, 1))
+        inside = np.abs(means) <= WIDEST
+        axes.hlines(places, low, high, color=color, linewidth=1, alpha=0.7)
+        axes.plot(means[inside], places[inside], marker, color=color, markersize=5, label=name)
+        for side, arrow in ((-1, "<"), (1, ">")):
+            beyond = places[side * means + np.nan_to_num(halves) > WIDEST]
+            edge = np.full(len(beyond), side * (WIDEST - 0.1))
+            axes.plot(edge, beyond, arrow, color=color, markersize=5)
+    axes.axvline(0, color="black", linewidth=0.8)
+    for place in np.arange(len(order) - 1) + 0.5:
+        axes.axhline(place, color="0.9", linewidth=0.8)
+    axes.set_yticks(np.arange(len(order)), order)
+    axes.set(xlim=(-WIDEST, WIDEST), ylim=(-0.5, len(order) - 0.5))
+    axes.set_xlabel("gain over concatenation at k = 5, points, with 95 % intervals")
+    handles, labels = axes.get_legend_handles_labels()
+    canvas.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=3)
 
 
-# ---------------------------------------------------------------- reStructuredText
+def gain_over_concatenation(
+    results: pd.DataFrame, ensemble: str, name: str, protocol: str
+) -> Estimate:
+    """Gain of a row of the tables over the concatenation."""
+    method = resolve(results, ensemble, name, protocol)
+    return gain(results, ensemble, method, CONCATENATION.name, protocol)
 
 
-def to_rst(table: pd.DataFrame, formats: Mapping[str, str] | None = None) -> str:
-    """A table as a ``csv-table``. What was not measured is an empty cell."""
-    rows = [
-        [format_cell(*pair, formats) for pair in zip(table.columns, row, strict=True)]
-        for row in table.itertuples(index=False, name=None)
-    ]
-    quoted = [['"' + x.replace('"', '""') + '"' for x in row] for row in [table.columns, *rows]]
-    lines = [",".join(row) for row in quoted]
-    return ".. csv-table::\n    :header-rows: 1\n\n" + textwrap.indent("\n".join(lines), "    ")
-
-
-def heading(text: str, line: str) -> str:
-    return f"{text}\n{line * len(text)}"
-
-
-def paragraph(text: str) -> str:
-    return textwrap.fill(" ".join(text.split()), 100, break_on_hyphens=False)
-
-
-def _lists(results: pd.DataFrame, column: str) -> str:
-    return ", ".join(str(x) for x in sorted(results[column].unique()))
+# ---------------------------------------------------------------- the pages
 
 
 def introduction(results: pd.DataFrame) -> list[str]:
-    """What was measured, how, where, and what it took."""
+    """What is compared, and how to read it."""
     columns = ("sknnens", "scikit_learn", "torch", "numpy", "python")
     versions = "; ".join(
         f"{column.replace('_', '-')} {_lists(results, column)}" for column in columns
@@ -267,98 +311,163 @@ def introduction(results: pd.DataFrame) -> list[str]:
     return [
         heading("Results", "="),
         paragraph(
-            """Is it better than concatenating? This page compares the learner with what people use
-            instead, on real ensembles, and does the paper's figures again. It is made by
-            ``examples/paper/run.py`` from its results file; no result on it is typed."""
+            """The learner, the paper's settings and common baselines on real embeddings. The pages
+            below have the numbers of each ensemble, a tally for each baseline, and a replication
+            of the paper's figures."""
         ),
-        paragraph(
-            """**How to read it.** Accuracies are in per cent, neighbors are by the cosine.
-            *k = 5*: the majority of the 5 nearest training rows. *5 labels*: the nearest of 5
-            labeled rows a class, mean of 20 draws. *mAP*: mean average precision, a test row
-            being the query and the training rows of its class what it should find. Every number is
-            a mean over splits with disjoint test rows; the split's number is also the seed. ± is
-            half of a 95 % interval of that mean, by Student's t; where splits share training
-            rows, its variance is that of Nadeau and Bengio (2003). Differences are taken split by
-            split. Each interval holds by itself: of very many, one in twenty misses."""
+        ".. note::\n\n"
+        + textwrap.indent(
+            paragraph(
+                """The learner's results on these pages come from an earlier version of its
+                initialization and of ``transform``. :doc:`defaults` has newer results."""
+            ),
+            "    ",
         ),
-        paragraph(
-            """**What is compared.** Every method is fitted on the training rows, none has seen a
-            label, and rivals are at the package's defaults. *Learner* is set as in the paper; where
-            the views differ in width, which the paper's start does not allow, it starts at their
-            principal components. *Learner, default settings* is the package's own, whose choices
-            were first made on five of these ensembles. The two
-            settings of the learner with the whitened start were chosen on the shipped rows of
-            Fashion-MNIST. The two ensembles of these rows are not counted in means and tallies, and
-            the large ensembles leave them out. Where a width is not named, it
-            is that of the widest view. The learner's training rows are represented as test rows
-            are, by ``transform``; the paper takes the memory bank (figure 2 has both). Its epochs
-            and batches are the paper's, so on few rows it takes few steps: each ensemble says how
-            many. The best single model is picked on the test rows, which flatters it. The figures
-            of the learner with default settings, of its narrower widths and of *rows at 3e-3* were
-            measured with an earlier start and an earlier solver of ``transform``, and not since;
-            the page on the defaults has newer ones."""
+        dropdown(
+            "How to read the numbers",
+            bullets(
+                """**k = 5**: accuracy in percent of a majority vote of the 5 nearest training rows,
+                by cosine similarity.""",
+                """**5 labels**: accuracy of the nearest of 5 labeled rows per class, mean of 20
+                draws.""",
+                """**mAP**: mean average precision of retrieving training rows of the query's
+                class.""",
+                """Each number is a mean over splits with disjoint test rows. The number of the
+                split is also the random seed.""",
+                """**±** is half of the 95 % confidence interval of the mean, by Student's t. If
+                splits share training rows, the variance is corrected as by Nadeau and Bengio
+                (2003). Differences between methods are taken per split. Intervals are not corrected
+                for multiple comparisons.""",
+            ),
         ),
-        paragraph(
-            """**What to know of the data.** The small networks were trained on the training images
-            of Fashion-MNIST, the supervised ones with their labels: only test images are new.
-            The views made by latent semantic analysis (``wordnet-weak``, ``mail``), and the
-            standardized columns of ``digits-uci`` and ``timeseries``, were computed on all rows,
-            test rows included, without labels. The cards in ``examples/paper/cards`` say more."""
+        dropdown(
+            "What is compared",
+            bullets(
+                f"""**{LEARNER.name}**: the package's default settings. They were first chosen on
+                five of these ensembles.""",
+                f"""**{PAPER_LEARNER.name}**: the initialization is the average of the views. If the
+                views differ in width, their principal components replace the average. Batch size
+                and epochs are the paper's, so small ensembles get few steps. Training rows go
+                through ``transform``, as test rows do; the paper uses the memory bank.""",
+                f"""**{PAPER_LEARNER_WHITENED.name}**: a whitened initialization and a larger step
+                for the representations. Both were chosen on the Fashion-MNIST rows in the
+                repository.""",
+                """**Baselines** have the package's defaults. If no width is named, it is that of
+                the widest view. The best single model is chosen on the test rows, to its
+                advantage.""",
+                """Every method is fitted to the training rows, without labels.""",
+                f"""{" and ".join(f"``{name}``" for name in SHIPPED)} consist of the rows on which
+                settings were tried. They are shown, but means and tallies leave them out. The large
+                ensembles contain none of these rows.""",
+                """The small networks were trained on the training images of Fashion-MNIST, the
+                supervised ones with labels. Only the test images are new to them.""",
+                """Latent semantic analysis (``wordnet-weak``, ``mail``) and the standardization of
+                ``digits-uci`` and ``timeseries`` used all rows, including test rows, without
+                labels.""",
+            ),
         ),
-        paragraph(
-            f"""**Where.** Device: {_lists(results, "device")}; {_lists(results, "machine")};
-            {_lists(results, "threads")} thread(s) a fit. {versions}. The comparison took
-            {minutes(of_comparison(results)):.0f} minutes of one process, all of this page
-            {minutes(results):.0f}; processes ran side by side. Making the features is not in it
-            (the cards say what that takes)."""
+        dropdown(
+            "Machine and time",
+            paragraph(
+                f"""Device: {_lists(results, "device")}; {_lists(results, "machine")};
+                {_lists(results, "threads")} thread(s) per fit. {versions}. The comparison took
+                {minutes(of_comparison(results)):.0f} minutes, all results took
+                {minutes(results):.0f} minutes, summed over processes and without the time to
+                compute the embeddings. ``examples/paper/run.py`` writes these pages from its
+                results file."""
+            ),
+        ),
+    ]
+
+
+def _lists(results: pd.DataFrame, column: str) -> str:
+    return ", ".join(str(x) for x in sorted(results[column].unique()))
+
+
+def overall_tables(results: pd.DataFrame) -> list[str]:
+    """Means over data sets: the usual protocols, and folded away the others."""
+    table = macro_means(results)
+    narrow_ones = table["representation"].str.contains(", width ")
+    shown = ["representation", *(HEADERS[protocol] for protocol in SHOWN)]
+    others = [column for column in table if column not in shown[1:]]
+    return [
+        to_rst(table.loc[~narrow_ones, shown]),
+        dropdown(
+            "Baselines of width 32 and 128, other protocols",
+            to_rst(table.loc[narrow_ones, shown]),
+            to_rst(table[others]),
         ),
     ]
 
 
 def comparison(results: pd.DataFrame) -> list[str]:
-    """Answers, means, wins, and one table an ensemble."""
+    """The gain over the concatenation on each ensemble, and means."""
     if not present(results, all_ensembles()):
         return ["The comparison has not been run."]
     here = {data: present(results, names) for data, names in DATA_SETS.items()}
     named = "; ".join(f"{data}: {', '.join(names)}" for data, names in here.items() if names)
-    parts = [
-        heading("In a minute", "-"),
+    answers = answer(results)
+    answers["ensemble"] = [f":doc:`results/{name}`" for name in answers["ensemble"]]
+    answers = answers.replace(" ± ", "\u00a0±\u00a0", regex=True)  # without a line break
+    return [
+        heading("Gain over concatenation", "-"),
         paragraph(
-            """Accuracy of the concatenation at k = 5, and what others add to it, in points. A gain
-            is beyond the noise of these splits where it is larger than its ±. The best is picked on
-            these very rows."""
+            """Accuracy of concatenation at k = 5, in percent, and gains over it, in points. A gain
+            smaller than its ± may be chance. The best method is chosen on the same test rows."""
         ),
-        to_rst(answer(results)),
+        to_rst(answers),
         ".. image:: results/overview.png\n    :alt: Gain over the concatenation on each ensemble",
-        heading("Over all data sets", "-"),
+        paragraph(f"Arrows mark values and intervals that go beyond {WIDEST} points."),
+        heading("Mean over data sets", "-"),
         paragraph(
-            f"""Means over data sets of the mean over their ensembles ({named}), of methods that
-            exist on all of them; the average does not, since it needs views of one width."""
+            f"""Each data set counts once, however many ensembles it has ({named}). The average is
+            missing, because it needs views of equal width."""
         ),
-        to_rst(macro_means(results)),
-        heading("Does the learner beat each rival?", "-"),
+        *overall_tables(results),
+    ]
+
+
+def baselines_page(results: pd.DataFrame) -> str:
+    """How often the learner is better than each baseline."""
+    parts = [
+        heading("The learner against each baseline", "="),
         paragraph(
-            """Gain of the learner over each rival, in points. Won and lost are ensembles where the
-            interval does not contain 0; the shipped rows are shown and not counted. Several
-            ensembles are of the same data, so these are not as many independent answers."""
+            f"""Number of ensembles on which the learner is better, undecided and worse, by the
+            95 % interval of the difference. {len(present(results, counted()))} ensembles are
+            counted. Several share their data, so these are not independent answers. The page of
+            each ensemble has the differences."""
         ),
     ]
-    for method in (LEARNER.name, LEARNER_DEFAULT.name):
-        for protocol in ("knn-5", "labels-5", "map"):
-            title = f"{method[0].upper()}{method[1:]}: {HEADERS[protocol]}"
-            parts += [heading(title, "~"), to_rst(beats(results, method, protocol))]
-    parts.append(heading("Each ensemble", "-"))
-    for name in present(results, all_ensembles()):
-        formats = {"±": ".1f", "fit s": ".2f", "transform s": ".2f"}
+    for method in (LEARNER.name, PAPER_LEARNER.name):
         parts += [
-            heading(name, "~"),
-            paragraph(describe_ensemble(results, name)),
-            to_rst(ensemble_table(results, name), formats),
+            heading(f"{method[0].upper()}{method[1:]}", "-"),
+            to_rst(tallies(results, method)),
         ]
-    return parts
+    return join(*parts)
 
 
-def describe_ensemble(results: pd.DataFrame, name: str) -> str:
+def ensemble_page(results: pd.DataFrame, name: str) -> str:
+    """All results of one ensemble."""
+    formats = {"fit, s": ".2f", "transform, s": ".2f"}
+    rows = with_intervals(accuracies(results, name))
+    folded = [
+        dropdown(
+            f"Gains of the {method}, in points",
+            to_rst(gains(results, name, method)),
+        )
+        for method in (LEARNER.name, PAPER_LEARNER.name)
+        if method in methods_of(results, name)
+    ]
+    return join(
+        heading(name, "="),
+        *describe_ensemble(results, name),
+        *map(to_rst, narrow(rows)),
+        *folded,
+        dropdown("Seconds", to_rst(seconds(results, name), formats)),
+    )
+
+
+def describe_ensemble(results: pd.DataFrame, name: str) -> list[str]:
     """What it is, and what is best on it."""
     best = best_method(results, name)
     others = "; ".join(as_good(results, name, best)) or "none"
@@ -367,11 +476,15 @@ def describe_ensemble(results: pd.DataFrame, name: str) -> str:
     signature = inspect.signature(EnsembleRepresentationLearner).parameters
     batch_size, epochs = (signature[key].default for key in ("batch_size", "max_iter"))
     steps = epochs * -(-n_train // batch_size)
-    return (
-        f"{ENSEMBLES[name].title} (``examples/paper/cards/{ENSEMBLES[name].card}``). A split has "
-        f"{n_train} training rows, {steps} steps for the learner, and {rows['n_test'].max()} test "
-        f"rows. Best at k = 5: **{best}**. Not told apart from it: {others}."
-    )
+    return [
+        paragraph(f"{ENSEMBLES[name].title} (``examples/paper/cards/{ENSEMBLES[name].card}``)."),
+        bullets(
+            f"""Each split has {n_train:,} training rows and {rows["n_test"].max():,} test rows. The
+            learner takes {steps:,} steps.""",
+            f"Best at k = 5: **{best}**.",
+            f"Not significantly worse: {others}.",
+        ),
+    ]
 
 
 def finished(figure: Figure, results: pd.DataFrame) -> int:
@@ -386,51 +499,77 @@ def finished(figure: Figure, results: pd.DataFrame) -> int:
     return found
 
 
-def figure_parts(results: pd.DataFrame) -> list[str]:
+def figures_page(results: pd.DataFrame) -> str:
     """The paper's figures, as far as the results have them."""
     parts = [
-        heading("The paper's figures", "-"),
+        heading("The paper's figures", "="),
         paragraph(
-            """The numbers of the paper's figures are in no text, so what its text says stands
-            beside what came out here. *holds* is "yes" or "no" where the 95 % interval excludes
-            the other side."""
+            """The paper prints no numbers for its figures, so its claims stand beside the results
+            here. *holds* is "yes" or "no" if the 95 % interval excludes the opposite, else
+            "unclear". All figures use the learner with the paper's settings."""
         ),
     ]
     for figure in all_figures():
-        parts.append(heading(f"Figure {figure.number}: {figure.title}", "~"))
+        parts.append(heading(f"Figure {figure.number}: {figure.title}", "-"))
         n_splits = finished(figure, results)
         if not n_splits:
             parts.append("This figure has not been run.")
             continue
         rows = results[results["split"] < n_splits]
-        file = f"results/figure_{int(figure.number):02}.png"
         parts += [
             paragraph("**Paper.** " + figure.paper),
             paragraph(f"**Here.** {figure.here} Means over {n_splits} splits."),
+            f".. image:: figure_{int(figure.number):02}.png\n"
+            f"    :alt: Figure {figure.number}, {figure.title}",
             to_rst(claims_table(figure.claims(rows))),
-            f".. image:: {file}\n    :alt: Figure {figure.number}, {figure.title}",
-            to_rst(figure.table(rows), figure.formats),
+            dropdown("Numbers", *number_tables(figure, rows)),
         ]
-    return parts
+    return join(*parts)
 
 
-def page(results: pd.DataFrame) -> str:
-    """The whole page."""
+def number_tables(figure: Figure, results: pd.DataFrame) -> list[str]:
+    """The numbers behind a plot, a table for each ensemble."""
+    table = with_intervals(figure.table(results), figure.formats)
+    if "data" not in table:
+        return [to_rst(part, figure.formats) for part in narrow(table)]
+    return [
+        to_rst(part.dropna(axis=1, how="all"), figure.formats, title=breakable(name))
+        for name, rows in table.groupby("data", sort=False)
+        for part in narrow(rows.drop(columns="data"))
+    ]
+
+
+def join(*parts: str) -> str:
+    """A page, with a note for those who would edit it."""
     note = ".. Made by examples/paper/run.py; changes here are lost."
-    parts = [*introduction(results), *comparison(results), *figure_parts(results)]
     return "\n\n".join([note, *parts]) + "\n"
 
 
-def write_page(results: pd.DataFrame, folder: Path = DOCS) -> None:
-    """Write ``results.rst`` and its images."""
+def pages(results: pd.DataFrame) -> dict[str, str]:
+    """Text of each page by its path in the documentation."""
+    results = results.astype(dict.fromkeys(("ensemble", "method", "protocol"), "category"))
+    ensembles = present(results, all_ensembles())
+    below = {f"results/{name}": ensemble_page(results, name) for name in ensembles}
+    below |= {"results/figures": figures_page(results)}
+    if ensembles:
+        below = {"results/baselines": baselines_page(results)} | below
+    main = join(
+        *introduction(results), *comparison(results), heading("Details", "-"), toctree(*below)
+    )
+    return {f"{name}.rst": text for name, text in ({"results": main} | below).items()}
+
+
+def write_pages(results: pd.DataFrame, folder: Path = DOCS) -> None:
+    """Write ``results.rst``, the pages below it and their images."""
     images = folder / "results"
     images.mkdir(parents=True, exist_ok=True)
     if present(results, all_ensembles()):
         canvas = Canvas(layout="constrained")
         draw_overview(results, canvas)
-        canvas.savefig(images / "overview.png", dpi=100)
+        canvas.savefig(images / "overview.png", dpi=150)
     for figure in all_figures():
         if n_splits := finished(figure, results):
             rows = results[results["split"] < n_splits]
             save_plot(figure, rows, images / f"figure_{int(figure.number):02}.png")
-    (folder / "results.rst").write_text(page(results))
+    for path, text in pages(results).items():
+        (folder / path).write_text(text, encoding="utf-8")

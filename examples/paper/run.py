@@ -1,9 +1,9 @@
-"""Compare the learner with its rivals, and do the paper's figures again.
+"""Compare the learner with the baselines, and repeat the paper's figures.
 
-    python run.py                 # all of it, then the page of the documentation
+    python run.py                 # all of it, then the pages of the documentation
     python run.py --small         # the comparison alone
     python run.py --figure 10     # one figure
-    python run.py --page          # only the page, from the results so far
+    python run.py --page          # only the pages, from the results so far
 
 It needs ``pip install '.[paper]'``, in the root of the repository. Rows that the results file has
 are not run again. Ensembles whose features have not been made are left out, with a note that says
@@ -17,7 +17,7 @@ from pathlib import Path
 from ensembles import N_SPLITS
 from figures import NUMBERS, all_figures
 from harness import RESULTS, Cell, available, read_results, run_cells, runnable
-from report import DOCS, all_ensembles, main_cells, write_page
+from report import DOCS, all_ensembles, main_cells, write_pages
 
 
 def wanted_cells(args: argparse.Namespace) -> list[Cell]:
@@ -34,12 +34,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="the comparison, without the figures")
     parser.add_argument("--figure", choices=NUMBERS, help="one figure, without the comparison")
-    parser.add_argument("--page", action="store_true", help="run nothing, write the page")
+    parser.add_argument("--page", action="store_true", help="run nothing, write the pages")
     parser.add_argument("--ensembles", nargs="*", help="these alone")
     parser.add_argument("--splits", type=int, default=N_SPLITS, choices=range(1, N_SPLITS + 1))
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the page")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the pages")
     args = parser.parse_args()
     if args.page:
         results = read_results(args.results)
@@ -49,8 +49,8 @@ def main() -> None:
         print(f"{(time.perf_counter() - begin) / 60:.1f} minutes")
     if not len(results):
         raise SystemExit(f"{args.results} has no rows.")
-    write_page(results, args.docs)
-    print(f"The page is {args.docs / 'results.rst'}.")
+    write_pages(results, args.docs)
+    print(f"The first page is {args.docs / 'results.rst'}.")
 
 
 if __name__ == "__main__":

@@ -4,10 +4,39 @@ What is missing is NaN: a method without rows, one without a number for the prot
 interval of a single split.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from harness import interval
 from numpy.typing import NDArray
+
+
+class _Lookup:
+    """Rows by ensemble, method, protocol and point, of the results that were asked for last."""
+
+    results: pd.DataFrame | None = None
+
+    def __call__(self, results: pd.DataFrame, *key: Any) -> pd.DataFrame:
+        if results is not self.results:
+            keys = ["ensemble", "method", "protocol"]
+            self.rows = results.groupby(keys, observed=True).indices
+            self.results, self.found = results, dict[Any, pd.DataFrame]()
+        if key not in self.found:
+            self.found[key] = self.find(*key)
+        return self.found[key]
+
+    def find(self, ensemble: str, method: str, protocol: str, point: float | None) -> pd.DataFrame:
+        columns = ("point", "split", "value", "n_train", "n_test", "disjoint")
+        rows = np.sort(self.rows.get((ensemble, method, protocol), np.empty(0, np.intp)))[::-1]
+        taken = {column: self.results[column].to_numpy()[rows] for column in columns}
+        points, numbers = (taken[key].astype(float) for key in ("point", "value"))
+        found = (np.isnan(points) if point is None else points == point) & ~np.isnan(numbers)
+        splits, last = np.unique(taken["split"][found], return_index=True)
+        return pd.DataFrame({c: taken[c][found][last] for c in columns[2:]}, index=splits)
+
+
+_lookup = _Lookup()
 
 
 def values(
@@ -21,15 +50,7 @@ def values(
 
     Of a protocol that gives a curve, `point` says which of its points.
     """
-    wanted = {"ensemble": ensemble, "method": method, "protocol": protocol}
-    found = np.logical_and.reduce([results[key] == value for key, value in wanted.items()])
-    points, numbers = (results[key].to_numpy(float) for key in ("point", "value"))
-    found &= (np.isnan(points) if point is None else points == point) & ~np.isnan(numbers)
-    rows = np.flatnonzero(found)[::-1]
-    splits, last = np.unique(results["split"].to_numpy()[rows], return_index=True)
-    columns = ("value", "n_train", "n_test", "disjoint")
-    taken = {column: results[column].to_numpy()[rows[last]] for column in columns}
-    return pd.DataFrame(taken, index=splits)
+    return _lookup(results, ensemble, method, protocol, point)
 
 
 def _mean_and_half(numbers: NDArray[np.float64], rows: pd.DataFrame) -> tuple[float, float]:

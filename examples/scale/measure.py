@@ -1,7 +1,7 @@
 """Rates and memory behind the documentation's page on large data.
 
     python measure.py                 # everything, about half an hour on two cores
-    OMP_NUM_THREADS=1 python measure.py rates   # rows a second of one core
+    OMP_NUM_THREADS=1 python measure.py rates   # rows per second of one core
     python measure.py rates --device cuda
     python measure.py out_of_core     # 20 GB of parquet through one process that is killed twice
     python measure.py dask            # two workers at two sizes, and one of them killed
@@ -67,7 +67,7 @@ def columns(n_models: int) -> dict[str, list[str]]:
 
 
 def measure_rates(device: str) -> dict[str, Any]:
-    """Rows a second of `transform`, on a GPU or in the threads that the process has."""
+    """Rows per second of `transform`, on a GPU or in the threads that the process has."""
     import torch
 
     from sknnens import EnsembleRepresentationLearner
@@ -270,9 +270,9 @@ def write_tables() -> None:
         memory.append([task, results["dask"]["views"], f"{run['rows']:,}", *peaks])
     rows = {"rates": rates, "costs": sorted(costs, key=lambda row: len(row[0])), "memory": memory}
     columns = {
-        "rates": ["device", "model", "rows a second", "least to most"],
+        "rates": ["device", "model", "rows per second", "least to most"],
         "costs": ["rows", "device", "model", "hours", "GB read, float16", "GB written"],
-        "memory": ["process", "views", "rows", "peak, MB", "peak of the client, MB"],
+        "memory": ["process", "views", "rows", "peak, MB", "client, MB"],
     }
     for name, path in TABLES.items():
         pd.DataFrame(rows[name], columns=columns[name]).to_csv(path, index=False)

@@ -2,7 +2,7 @@
 
     python sample_size.py             # measure what the results lack
     python sample_size.py planted     # of one ensemble
-    python sample_size.py --table     # write the table of the documentation from the results
+    python sample_size.py --table     # write the tables of the documentation from the results
 
 The learner and its start alone, both with their defaults, are fitted to rows drawn at random and
 transform all rows. All training rows are the index of the nearest neighbors, by the cosine, of the
@@ -34,7 +34,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "paper"))
 from ensembles import data_folder
 
 HERE = Path(__file__).resolve().parent
-RESULTS, TABLE = HERE / "sample_size.csv", HERE / "sample_size_table.csv"
+RESULTS = HERE / "sample_size.csv"
+TABLES = {
+    name: HERE / f"sample_size_{name}.csv" for name in ("accuracies", "differences", "seconds")
+}
 SHARES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 N_SEEDS = 5
 NEIGHBORS = (1, 5, 20)
@@ -93,7 +96,7 @@ ENSEMBLES = {"fashion": fashion, "planted": planted}
 
 
 def accuracies(rows: NDArray[Any], data: Data) -> dict[str, float]:
-    """Accuracy in per cent by the nearest rows; the lowest class wins a tie."""
+    """Accuracy in percent by the nearest rows; the lowest class wins a tie."""
     train, test = np.split(normalize(rows), [data.n_train])
     y, wanted = np.split(data.y, [data.n_train])
     near = y[nearest(test, train, max(NEIGHBORS))]
@@ -158,24 +161,30 @@ def as_text(values: pd.Series, sign: str = "") -> str:
     return mean if len(values) < 2 else f"{mean} ± {half_width(values):.2f}"
 
 
-def make_table(results: pd.DataFrame) -> pd.DataFrame:
-    """A line for each share: accuracies, and their differences to the fit of all rows."""
-    lines = []
+def make_tables(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Accuracies, their differences to the fit to all rows, and seconds: a line per fit."""
+    lines: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     groups = {key: group.set_index("seed") for key, group in results.groupby(KEY[:3])}
     order = [(name, method, share) for name in ENSEMBLES for method in METHODS for share in SHARES]
-    for key in [key for key in order if key in groups]:
-        group, whole = groups[key], groups.get((*key[:2], 1.0))
-        name, method, share = key
-        line = {"ensemble": name, "representation": method, "share": f"{100 * share:g} %"}
-        line |= {"rows": group["rows"].iloc[0], "seeds": len(group)}
-        for column, title in SCORES.items():
-            line[title] = as_text(group[column])
-            if share < 1 and whole is not None:  # only seeds that both have
-                line[title] += f" ({as_text((group[column] - whole[column]).dropna(), '+')})"
-        for column in FIELDS[-2:]:
-            line[column.replace("_seconds", ", s")] = f"{group[column].mean():.2g}"
-        lines.append(line)
-    return pd.DataFrame(lines)
+    for name, method, share in [key for key in order if key in groups]:
+        group, whole = groups[name, method, share], groups.get((name, method, 1.0))
+        label = {"ensemble": name, "fit": f"{method}, {group['rows'].iloc[0]:,} rows"}
+        lines["accuracies"].append(
+            label | {title: as_text(group[column]) for column, title in SCORES.items()}
+        )
+        if share < 1 and whole is not None:  # only seeds that both have
+            differences = {t: (group[c] - whole[c]).dropna() for c, t in SCORES.items()}
+            lines["differences"].append(
+                label | {title: as_text(values, "+") for title, values in differences.items()}
+            )
+        lines["seconds"].append(
+            label
+            | {
+                column.replace("_seconds", ", s"): f"{group[column].mean():.2g}"
+                for column in FIELDS[-2:]
+            }
+        )
+    return {name: pd.DataFrame(found) for name, found in lines.items()}
 
 
 def main() -> None:
@@ -185,12 +194,13 @@ def main() -> None:
     parser.add_argument("ensembles", nargs="*", metavar="NAME", help="; ".join(ENSEMBLES))
     parser.add_argument("--table", action="store_true", help="run nothing")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--out", type=Path, default=TABLE, help="the table")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder of the tables")
     args = parser.parse_args()
     if not args.table:
         for name in args.ensembles or ENSEMBLES:
             run(name, args.results)
-    make_table(pd.read_csv(args.results)).to_csv(args.out, index=False, lineterminator="\n")
+    for name, table in make_tables(pd.read_csv(args.results)).items():
+        table.to_csv(args.out / TABLES[name].name, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import importlib
 import itertools
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,13 @@ POINTS = {
     "recoverability": (0, 1),
 }
 SPECIAL = {
-    "learner, its bank as reference": 6,
-    "learner (n_layers=1)": 4,
-    "learner (alpha=1e-06)": 6,
-    "learner (n_layers=6)": 9,
-    "learner (n_layers=8)": 7,
-    "learner (learning_rate=0.001)": 6,
-    "learner (batch_size=64, learning_rate=7.5e-05)": 6,
+    "learner (paper settings), memory bank": 6,
+    "learner (paper settings, n_layers=1)": 4,
+    "learner (paper settings, alpha=1e-06)": 6,
+    "learner (paper settings, n_layers=6)": 9,
+    "learner (paper settings, n_layers=8)": 7,
+    "learner (paper settings, learning_rate=0.001)": 6,
+    "learner (paper settings, batch_size=64, learning_rate=7.5e-05)": 6,
 }
 
 
@@ -71,7 +72,7 @@ def opposite(number, ensemble, method, protocol):
     """The same where none of it is."""
     if "MLPs of" in method:
         return -7 if number == "8" else -4
-    if number in ("12", "13") and method.startswith("learner ("):
+    if number in ("12", "13") and method.startswith("learner (paper settings, "):
         return -6
     sign = -1 if method.startswith("learner") else 1
     return sign * as_claimed(number, ensemble, method, protocol)
@@ -418,7 +419,7 @@ def test_settings(every, planted, number, n_settings):
 def test_spectrum(every, planted):
     figure, results = every["11"], planted["11"]
     table = figure.table(results).set_index("representation")
-    wide, narrow = table.loc["learner"], table.loc["single: barlow_twins"]
+    wide, narrow = table.loc["learner (paper settings)"], table.loc["single: barlow_twins"]
     assert wide["RankMe"] - narrow["RankMe"] == pytest.approx(8)
     assert wide["mean singular value"] - narrow["mean singular value"] == pytest.approx(0.16)
     canvas = Canvas()
@@ -428,7 +429,7 @@ def test_spectrum(every, planted):
 
 def test_recoverability(every, planted):
     table = every["6"].table(planted["6"])
-    of_learner = table[table["representation"] == "learner"]
+    of_learner = table[table["representation"] == "learner (paper settings)"]
     np.testing.assert_allclose(of_learner["recovered, start"], 0.97, atol=1e-6)
     np.testing.assert_allclose(of_learner["recovered, end"], 0.995, atol=1e-6)
     assert table["recovered, end"].notna().sum() == 3
@@ -482,10 +483,12 @@ def test_the_page_has_the_splits_that_all_of_a_figure_s_rows_have(every, planted
     assert report.finished(figure, results) == 5
     assert report.finished(figure, results[~lacking]) == 2
     assert report.finished(figure, results[results["split"] > 0]) == 0
-    text = "\n".join(report.figure_parts(results[~lacking]))
+    text = report.figures_page(results[~lacking])
     assert "Means over 2 splits." in " ".join(text.split())
     assert text.count("This figure has not been run.") == len(every) - 1
-    assert report.to_rst(figure.table(results[results["split"] < 2]), figure.formats) in text
+    rows = results[results["split"] < 2]
+    for table in report.number_tables(figure, rows):
+        assert textwrap.indent(table, "    ") in text
 
 
 def test_plots_of_nothing(every, planted):

@@ -2,10 +2,10 @@
 
 import argparse
 import importlib
+import re
 import sys
 from pathlib import Path
 
-import docutils.core
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +18,14 @@ from sklearn.preprocessing import normalize
 pytestmark = pytest.mark.slow
 
 PAPER = Path(__file__).resolve().parents[2] / "examples" / "paper"
+
+
+def build(folder):
+    """Let Sphinx read pages; any warning is an error."""
+    pytest.importorskip("sphinx_design")
+    main = importlib.import_module("sphinx.cmd.build").build_main
+    options = ["-q", "-W", "-C", "-D", "extensions=sphinx_design", "-D", "root_doc=results"]
+    assert main([*options, "-b", "html", str(folder), str(folder / "html")]) == 0
 
 
 class Paper:
@@ -111,15 +119,17 @@ def test_what_is_best_by_construction_is_reported_best(
     assert beaten not in paper.report.as_good(results, "planted", best)
     if best.startswith("single"):
         assert paper.summary.best_single(results, "planted") == best
-        table = paper.report.beats(results, "learner", "knn-5").set_index("rival")
-        assert table.loc["best single model", "won, open, lost"] == "0, 0, 1"
-    page = paper.report.page(results)
-    assert f"Best at k = 5: **{best}**" in " ".join(page.split())
+        method = paper.methods.PAPER_LEARNER.name
+        tallies = paper.report.tallies(results, method).set_index("over")
+        assert tallies.loc["best single model", "k = 5"] == "0, 0, 1"
+        gains = paper.report.gains(results, "planted", method).set_index("over")
+        assert gains.loc["best single model", "k = 5"].startswith("-")
+    pages = paper.report.pages(results)
+    assert f"Best at k = 5: **{best}**" in " ".join(pages["results/planted.rst"].split())
     answers = paper.report.answer(results)
-    assert answers.loc[0, "best here"] == best
-    assert answers.loc[0, "gain of the best"].startswith("+")
+    assert answers.loc[0, "best method"].startswith(f"{best}: +")
     # every number of the table of the ensemble is the mean of its rows
-    shown = paper.report.ensemble_table(results, "planted").set_index("representation")
+    shown = paper.report.accuracies(results, "planted").set_index("representation")
     rows = results[(results["method"] == beaten) & (results["protocol"] == "map")]
     assert shown.loc[beaten, "mAP"] == pytest.approx(rows["value"].mean())
 
@@ -148,7 +158,7 @@ def test_finished_rows_are_not_run_again(paper, monkeypatch, tmp_path):
 
 def test_a_protocol_without_a_number_is_not_tried_again(paper, monkeypatch, tmp_path):
     plant(paper, monkeypatch, strong_and_noise)
-    fusion = next(m for m in paper.methods.RIVALS if m.name == "rank fusion")
+    fusion = next(m for m in paper.methods.BASELINES if m.name == "rank fusion")
     cell = paper.harness.Cell("planted", fusion, 0, ("linear", "knn-1"))
     results = paper.harness.run_cells([cell], tmp_path / "r", n_jobs=1, verbose=False)
     assert np.isnan(results.set_index("protocol").loc["linear", "value"])
@@ -278,6 +288,7 @@ def test_command_line(paper, monkeypatch, tmp_path, capsys):
     assert "make_efficientnet.py" in printed
     assert "planted, split 1: learner" in printed
     assert "single: truth" in (docs / "results.rst").read_text()
+    assert "single: truth" in (docs / "results" / "planted.rst").read_text()
     assert (docs / "results" / "overview.png").stat().st_size > 1000
     monkeypatch.setattr(sys, "argv", ["run.py", "--page", *options])
     run.main()
@@ -327,7 +338,7 @@ def test_the_bank_as_reference(paper, monkeypatch):
         "of_rows",
         lambda *rows, **kw: seen.append(rows[0]) or of_rows(*rows, **kw),
     )
-    for method in (paper.methods.LEARNER, paper.methods.LEARNER_BANK):
+    for method in (paper.methods.PAPER_LEARNER, paper.methods.PAPER_LEARNER_BANK):
         cell = paper.harness.Cell("planted", method, 0, ("knn-1",))
         paper.harness.run_cell(cell, paper.harness.load_views("planted"))
     assert seen[0].shape == seen[1].shape
@@ -415,28 +426,53 @@ def test_the_whole_page_is_sound(paper, monkeypatch, tmp_path):
 
     def check(results, *, n_plots):
         folder = tmp_path / str(n_plots)
-        report.write_page(results, folder)
-        plots = [path.stat().st_size for path in (folder / "results").iterdir()]
+        report.write_pages(results, folder)
+        (folder / "defaults.rst").write_text(":orphan:\n\nDefaults\n========\n")
+        plots = [*(folder / "results").glob("*.png")]
         assert len(plots) == n_plots
-        page = (folder / "results.rst").read_text()
-        messages = tmp_path / "messages"
-        with messages.open("w") as stream:
-            docutils.core.publish_doctree(
-                page, settings_overrides={"report_level": 1, "warning_stream": stream}
-            )
-        assert messages.read_text() == ""
-        return page
+        build(folder)
+        return {path.stem: path.read_text() for path in folder.rglob("*.rst")}
 
-    page = check(results, n_plots=15)
-    assert "has not been run" not in page
-    assert "100 steps for the learner" in page  # 300 rows are two batches, 50 times
+    pages = check(results, n_plots=15)
+    assert "has not been run" not in "".join(pages.values())
+    # 300 rows are two batches, 50 times
+    assert "takes 100 steps" in " ".join(pages["fashion-simclr"].split())
     alone = check(results[results["ensemble"] == "fashion-barlow-large"], n_plots=4)
-    assert "The comparison has not been run." in alone
-    assert alone.count("This figure has not been run.") == 10
+    assert "The comparison has not been run." in alone["results"]
+    assert alone["figures"].count("This figure has not been run.") == 10
     # what was run for a figure alone is in no table of the comparison
-    assert "MLPs of" not in " ".join(page.split("The paper's figures")[0])
+    assert not [name for name, page in pages.items() if "MLPs of" in page and name != "figures"]
 
 
-def test_the_page_in_the_documentation_is_that_of_the_results(paper):
-    written = (paper.report.DOCS / "results.rst").read_text()
-    assert written == paper.report.page(paper.harness.read_results())
+def test_the_pages_in_the_documentation_are_those_of_the_results(paper):
+    docs, pages = paper.report.DOCS, paper.report.pages(paper.harness.read_results())
+    assert {path: (docs / path).read_text("utf-8") for path in pages} == pages
+    written = {f"results/{path.name}" for path in (docs / "results").glob("*.rst")}
+    assert written == set(pages) - {"results.rst"}
+
+
+def test_tables_are_narrow(paper):
+    """A table has at most six columns, and a long name can break."""
+    rst = paper.rst
+    wide = pd.DataFrame({"name": ["x"], **{f"c{i}": [i] for i in range(7)}})
+    parts = list(rst.narrow(wide))
+    assert [list(part) for part in parts] == [
+        ["name", "c0", "c1", "c2", "c3"],
+        ["name", "c4", "c5", "c6"],
+    ]
+    assert [len(part.columns) for part in rst.narrow(wide, most=4)] == [4, 3, 3]
+    assert rst.breakable("letter:columns+few") == "letter:columns+few"
+    assert rst.breakable("a fortunes:minilm@32+use+noise@384") == (
+        "a fortunes: minilm@32 + use + noise@384"
+    )
+    for path in (paper.report.DOCS / "results").glob("*.rst"):
+        heads = re.findall(r":header-rows: 1\n\n +(.*)\n", path.read_text("utf-8"))
+        assert heads or "has not been run" in path.read_text("utf-8")
+        assert all(len(head.split('","')) <= rst.MOST_COLUMNS for head in heads)
+
+
+def test_intervals_stand_beside_their_means(paper):
+    table = pd.DataFrame({"name": ["x", "y"], "a": [0.25, 1], "a ±": [0.1, np.nan], "b": [1.0, 2]})
+    shown = paper.rst.with_intervals(table, {"a": ".2f", "a ±": ".1f"})
+    assert shown["a"].tolist() == ["0.25 ± 0.1", "1.00"]
+    assert list(shown) == ["name", "a", "b"]

@@ -5,7 +5,6 @@ import re
 import sys
 from pathlib import Path
 
-import docutils.core
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,8 +27,8 @@ def study(monkeypatch):
 
 
 def make_results(study, accuracy, ensembles):
-    """Rows of every rival and of the learner: `accuracy` gives a number to (method, ensemble)."""
-    methods = [m.name for m in (*study.COMPARED, study.FUSION, study.LEARNER_DEFAULT)]
+    """Rows of every baseline and of the learner: `accuracy` maps (method, ensemble) to a number."""
+    methods = [m.name for m in (*study.COMPARED, study.FUSION, study.LEARNER)]
     rows = [
         {
             "ensemble": e,
@@ -83,7 +82,7 @@ def test_cells(study):
     cells = study.wanted_cells(2, ["digits-sklearn", "fashion-varied:rotnet+autoencoder"])
     names = {e: {c.method.name for c in cells if c.ensemble == e} for e in study.DEVELOPMENT}
     trials = {study.START.name} | {m.name for found in study.TRIALS.values() for m in found}
-    shared = {study.FUSION.name, study.LEARNER_DEFAULT.name, "concatenation", "GCCA", *trials}
+    shared = {study.FUSION.name, study.LEARNER.name, "concatenation", "GCCA", *trials}
     singles = {f"single: {v}" for v in ("pixels", "frequencies", "gradients", "convolutions")}
     assert names["digits-sklearn"] > shared | singles
     assert names["fashion-varied:rotnet+autoencoder"] > shared | {"single: rotnet", "average"}
@@ -94,22 +93,22 @@ def test_cells(study):
 
 
 def test_margins_by_hand(study):
-    """One rival is the best on each of two ensembles, a third on average."""
+    """One baseline is the best on each of two ensembles, a third on average."""
     planted = {
         ("z-scored", "x"): 60.0,
         ("GCCA", "y"): 61.0,
         ("centered", "x"): 58.0,
         ("centered", "y"): 58.0,
-        (study.LEARNER_DEFAULT.name, "x"): 61.0,
-        (study.LEARNER_DEFAULT.name, "y"): 59.0,
+        (study.LEARNER.name, "x"): 61.0,
+        (study.LEARNER.name, "y"): 59.0,
         ("single: b", "y"): 59.5,
     }
     results = make_results(study, lambda m, e: planted.get((m, e), 50.0), "xy")
-    table = study.rivals_and_learners(results, "xy")
-    assert study.best_rival(table, "knn-5") == "centered"
+    table = study.baselines_and_learners(results, "xy")
+    assert study.best_baseline(table, "knn-5") == "centered"
     assert table.loc[study.ORACLE, "knn-5"] == pytest.approx(60.55)
     first = study.margins(results, "xy")[0]
-    assert first.startswith("k = 5: +2.0 points over the best rival (centered), -0.5 over")
+    assert first.startswith("**k = 5**: +2.0 points over the best baseline (centered), -0.5 over")
     least = study.least_gains(results, "xy").set_index("ensemble")["k = 5"]
     assert least["x"].startswith("+11.0")  # over the concatenation and both models
     assert least["y"].startswith("-0.5")  # over the better of the two models
@@ -128,7 +127,7 @@ def test_regret_by_hand(study):
 
 
 def test_worst_cells(study):
-    planted = {("concatenation", "x"): 53.0, (study.LEARNER_DEFAULT.name, "y"): 49.0}
+    planted = {("concatenation", "x"): 53.0, (study.LEARNER.name, "y"): 49.0}
     results = make_results(study, lambda m, e: planted.get((m, e), 50.0), "xyz")
     worst = study.worst_cells(results, "xyz", 8)
     assert worst["ensemble"].tolist() == ["x"] * 6 + ["y"] * 2
@@ -152,18 +151,17 @@ def test_the_page_is_sound(study, tmp_path):
         {"ensemble": e, "method": m.name, "protocol": p, "split": 0}
         for e in study.WHOLE
         for w in study.NARROW
-        for m in (*study.NARROW_RIVALS[w], study.NARROW_DEFAULTS[w])
+        for m in (*study.NARROW_BASELINES[w], study.NARROW_DEFAULTS[w])
         for p in study.PROTOCOLS
     ]
     sizes = {"value": 51.0, "point": np.nan, "n_train": 100, "n_test": 20, "disjoint": False}
     page = study.page(pd.concat([results, pd.DataFrame(tried).assign(**sizes)]))
-    messages = tmp_path / "messages"
-    with messages.open("w") as stream:
-        docutils.core.publish_doctree(
-            page, settings_overrides={"report_level": 1, "warning_stream": stream}
-        )
-    assert messages.read_text() == ""
-    assert '"start, without neighbors","+1.0"' in page
+    (tmp_path / "index.rst").write_text(page, "utf-8")
+    pytest.importorskip("sphinx_design")
+    build = importlib.import_module("sphinx.cmd.build").build_main
+    options = ["-q", "-W", "-C", "-D", "extensions=sphinx_design"]
+    assert build([*options, str(tmp_path), str(tmp_path / "html")]) == 0
+    assert '"no neighborhood part","+1.0"' in page
     assert not re.search(r"\bnan\b", page)
 
 

@@ -1,4 +1,4 @@
-"""The benchmark of how many rows fit needs, on few rows, and its committed table."""
+"""The benchmark of how many rows fit needs, on few rows, and its committed tables."""
 
 import sys
 
@@ -43,8 +43,8 @@ def test_measured_cells(sample_size, data, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sample_size, "ENSEMBLES", {"planted": lambda: data})
     monkeypatch.setattr(sample_size, "N_SEEDS", 2)
     monkeypatch.setattr(sample_size, "SHARES", (0.1, 1.0))
-    results, table = tmp_path / "results.csv", tmp_path / "table.csv"
-    options = ["sample_size.py", "--results", str(results), "--out", str(table)]
+    results = tmp_path / "results.csv"
+    options = ["sample_size.py", "--results", str(results), "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", options)
     sample_size.main()
     found = pd.read_csv(results)
@@ -57,11 +57,13 @@ def test_measured_cells(sample_size, data, monkeypatch, tmp_path, capsys):
         ("projection", 400): 2,
     }
     assert found.notna().all(axis=None)
-    lines = pd.read_csv(table)
-    assert lines["representation"].tolist() == ["learner"] * 2 + ["projection"] * 2 + [
-        "concatenation"
-    ]
-    assert lines["seeds"].tolist() == [2] * 4 + [1]
+    fits = [f"{name}, {rows} rows" for name in ("learner", "projection") for rows in (40, 400)]
+    for name, expected in {
+        "accuracies": [*fits, "concatenation, 400 rows"],
+        "differences": fits[::2],
+        "seconds": [*fits, "concatenation, 400 rows"],
+    }.items():
+        assert pd.read_csv(tmp_path / f"sample_size_{name}.csv")["fit"].tolist() == expected
 
     # what is there is not measured again, what is lost is
     results.write_text("".join(results.read_text().splitlines(keepends=True)[:-1]))
@@ -78,12 +80,13 @@ def test_intervals(sample_size):
     results = pd.DataFrame(rows, columns=["method", "share", "seed", "k1"])
     results = results.assign(ensemble="planted", rows=9, fit_seconds=1.0, transform_seconds=0.1)
     results = results.assign(**dict.fromkeys(sample_size.SCORES, results["k1"]))
-    part, whole = sample_size.make_table(results)["k = 5"]
+    tables = sample_size.make_tables(results)
     # the interval of three values is 4.30 / sqrt(3), that of two 12.7 / sqrt(2), deviations
-    assert part == "81.00 ± 2.48 (-2.50 ± 6.35)"
-    assert whole == "83.00 ± 12.71"
+    assert tables["accuracies"]["k = 5"].tolist() == ["81.00 ± 2.48", "83.00 ± 12.71"]
+    assert tables["differences"]["k = 5"].tolist() == ["-2.50 ± 6.35"]
 
 
-def test_the_committed_table_is_that_of_the_results(sample_size):
-    table = sample_size.make_table(pd.read_csv(sample_size.RESULTS))
-    assert sample_size.TABLE.read_text("utf-8") == table.to_csv(index=False, lineterminator="\n")
+def test_the_committed_tables_are_those_of_the_results(sample_size):
+    for name, table in sample_size.make_tables(pd.read_csv(sample_size.RESULTS)).items():
+        written = sample_size.TABLES[name].read_text("utf-8")
+        assert written == table.to_csv(index=False, lineterminator="\n")

@@ -172,34 +172,37 @@ def test_page_is_written_from_the_results_alone(speed, speed_page, tmp_path, mon
     monkeypatch.setattr(solvers, "RESULTS", tmp_path / "solvers.csv")
     pd.DataFrame(made_up(solvers, "made up", 0.35, 3.0, 1.0)).to_csv(solvers.RESULTS)
     page = tmp_path / "speed.rst"
+    below = tmp_path / "speed" / "solvers.rst"
     speed_page.write_page(results, page)
     text = page.read_text()
     assert "17.5 [15.0, 20.0]" in text  # times as fast
-    assert '"60 [60, 60] %"' in text  # 0.9 of one second and 0.5 of three
-    assert "Figures of a GPU are missing" in text
+    assert '"60 %"' in text  # 0.9 of one second and 0.5 of three
+    assert "GPU times are missing" in text
     assert {p.name for p in images.iterdir()} == {"solvers.png", "solvers_accuracy.png"}
+    assert '"made up","70.0","73.0","+3.0 ± 0.7","better"' in below.read_text()
     found_gpu = {"CPU": found, "Some GPU": {"machine": {}, "rows": found["rows"]}}
     results.write_text(json.dumps(found_gpu))
     speed_page.write_page(results, page)
-    assert "Figures of a GPU are missing" not in page.read_text()
+    assert "GPU times are missing" not in page.read_text()
     assert "Some GPU" in page.read_text()
 
 
-def test_the_page_is_that_of_the_results(speed, speed_page, tmp_path, monkeypatch):
-    """Whoever measures anew also writes the page anew."""
+def test_the_pages_are_those_of_the_results(speed, speed_page, tmp_path, monkeypatch):
+    """Whoever measures anew also writes the pages anew."""
     monkeypatch.undo()
     monkeypatch.setattr(speed_page.solvers, "IMAGES", tmp_path)
     speed_page.write_page(speed.HERE / "speed.json", tmp_path / "speed.rst")
-    assert (tmp_path / "speed.rst").read_text() == speed_page.PAGE.read_text()
+    for path in ("speed.rst", "speed/solvers.rst"):
+        assert (tmp_path / path).read_text() == (speed_page.PAGE.parent / path).read_text()
 
 
 def test_slope(speed, speed_page):
     row = {f"{axis}={v} fit": float(v) for axis, values in speed.AXES.items() for v in values}
     row |= {key.replace("fit", "transform"): 1.0 for key in row}
     row |= {key.replace(" fit", " private_mb"): 1.0 for key in row}
-    table = speed_page.slopes(pd.Series(row))
-    assert {found["fit: slope"] for found in table} == {"1.00"}
-    assert {found["transform, a row: slope"] for found in table} <= {"0.00", "-0.00"}
+    assert {found["slope"] for found in speed_page.slopes(pd.Series(row), "fit")} == {"1.00"}
+    table = speed_page.slopes(pd.Series(row), "transform")
+    assert {found["slope"] for found in table} <= {"0.00", "-0.00"}
 
 
 def test_precision(benchmarks, tmp_path, monkeypatch, capsys):
@@ -213,10 +216,10 @@ def test_precision(benchmarks, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["precision.py", *arguments])
     precision.main()
     assert "threads" in capsys.readouterr().out
-    table = pd.read_csv(out, index_col=0)
+    table = pd.read_csv(out, index_col=0).T
     assert table.index.tolist() == ["float32", "bfloat16", "float64"]
     assert table.loc["float32", "fit, 300x8x2"] == "1.00 [1.00, 1.00]"
     distances = table["distance to float64"].astype(float)
     assert 0 == distances["float64"] < distances["float32"] < distances["bfloat16"]
-    kept = pd.read_csv(Path(precision.HERE) / "precision_cpu.csv", index_col=0)
+    kept = pd.read_csv(Path(precision.HERE) / "precision_cpu.csv", index_col=0).T
     assert kept.index.tolist() == table.index.tolist()

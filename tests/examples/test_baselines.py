@@ -1,4 +1,4 @@
-"""The rivals of the study: right, and with the contract of transformers."""
+"""The baselines of the study: right, and with the contract of transformers."""
 
 import importlib
 import sys
@@ -26,12 +26,12 @@ QUICK = {
 
 
 @pytest.fixture(scope="module")
-def rivals():
+def baselines():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(PAPER)
         names = {path.stem for path in PAPER.glob("*.py")}
         before = {name: sys.modules.pop(name) for name in names & set(sys.modules)}
-        modules = [importlib.import_module(name) for name in ("rivals", "autoencoder")]
+        modules = [importlib.import_module(name) for name in ("baselines", "autoencoder")]
         yield SimpleNamespace(**{k: v for module in modules for k, v in vars(module).items()})
         for name in names & set(sys.modules):
             del sys.modules[name]
@@ -48,15 +48,15 @@ def unit(views):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_sklearn_checks(rivals, name):
-    check_estimator(getattr(rivals, name)(**QUICK.get(name, {})))
+def test_sklearn_checks(baselines, name):
+    check_estimator(getattr(baselines, name)(**QUICK.get(name, {})))
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_row_does_not_depend_on_its_company(rivals, name, dtype):
+def test_row_does_not_depend_on_its_company(baselines, name, dtype):
     X, sizes = stack_views(make_views(300, (64, 64, 64), dtype=dtype))
-    fitted = getattr(rivals, name)(sizes, **QUICK.get(name, {})).fit(X)
+    fitted = getattr(baselines, name)(sizes, **QUICK.get(name, {})).fit(X)
     whole = fitted.transform(X)
     assert whole.dtype == dtype
     for i in (0, 100, 299):
@@ -64,9 +64,9 @@ def test_row_does_not_depend_on_its_company(rivals, name, dtype):
     assert_array_equal(fitted.transform(X[::-1]), whole[::-1])
 
 
-def test_reciprocal_rank_fusion(rivals, double_views):
+def test_reciprocal_rank_fusion(baselines, double_views):
     query = [v[:7] + 0.1 for v in double_views]
-    model = rivals.ReciprocalRankFusion(rank_constant=10, view_weights=[1, 0.5, 1])
+    model = baselines.ReciprocalRankFusion(rank_constant=10, view_weights=[1, 0.5, 1])
     model.fit(double_views)
     scores = np.zeros((7, 60))
     for weight, q, x in zip([1, 0.5, 1], unit(query), unit(double_views), strict=True):
@@ -77,19 +77,21 @@ def test_reciprocal_rank_fusion(rivals, double_views):
     assert_allclose(np.diag(model.transform(double_views)), 0, atol=1e-12)
 
 
-def test_zero_rows_have_no_rank(rivals, double_views):
+def test_zero_rows_have_no_rank(baselines, double_views):
     for view in double_views:
         view[5] = 0
-    out = rivals.ReciprocalRankFusion().fit(double_views).transform([v[:6] for v in double_views])
+    out = (
+        baselines.ReciprocalRankFusion().fit(double_views).transform([v[:6] for v in double_views])
+    )
     assert_array_equal(out[:, 5], 1)
     assert_array_equal(out[5], 1)
     assert np.delete(out[:5], 5, axis=1).max() < 1
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 4])
-def test_graph_diffusion(rivals, double_views, n_steps):
+def test_graph_diffusion(baselines, double_views, n_steps):
     weights = np.array([1, 0.5, 1])
-    model = rivals.GraphDiffusion(
+    model = baselines.GraphDiffusion(
         n_neighbors=4, alpha=0.3, n_steps=n_steps, view_weights=weights, normalize=False
     )
     query = [v[:7] + 0.1 for v in double_views]
@@ -116,15 +118,15 @@ def test_graph_diffusion(rivals, double_views, n_steps):
         model.set_params(n_neighbors=61).fit(double_views)
 
 
-def test_graph_diffusion_of_zero_rows(rivals, double_views):
+def test_graph_diffusion_of_zero_rows(baselines, double_views):
     """A view in which a sample is zero has no part; a sample that is zero everywhere stays so."""
     for view in double_views:
         view[3] = 0
     double_views[1][:20] = 0
-    out = rivals.GraphDiffusion(n_neighbors=5, n_steps=3).fit_transform(double_views)
+    out = baselines.GraphDiffusion(n_neighbors=5, n_steps=3).fit_transform(double_views)
     assert_array_equal(out[3], 0)
     assert np.isfinite(out).all()
-    model = rivals.GraphDiffusion(n_neighbors=39, alpha=1.0, normalize=False)
+    model = baselines.GraphDiffusion(n_neighbors=39, alpha=1.0, normalize=False)
     out = model.fit(double_views).transform(double_views)
     values = Concatenation(normalize=False).fit_transform(double_views)
     near = [
@@ -136,23 +138,23 @@ def test_graph_diffusion_of_zero_rows(rivals, double_views):
     assert_allclose(np.delete(out, 3, 0)[:19], np.delete(expected, 3, 0)[:19])
 
 
-def test_graph_diffusion_takes_the_first_of_equals(rivals):
+def test_graph_diffusion_takes_the_first_of_equals(baselines):
     """Rows along the axes, so that similarities are 0 and 1 exactly."""
     X = np.eye(4)[[3, 0, 1, 0, 1, 0, 2, 0]]
     tag = 1.0 + np.arange(8)[:, None]  # the values tell which rows were taken
-    model = rivals.GraphDiffusion(n_neighbors=2, alpha=1.0, normalize=False).fit(X)
+    model = baselines.GraphDiffusion(n_neighbors=2, alpha=1.0, normalize=False).fit(X)
     model.diffused_ = np.hstack([tag, tag, tag, tag])
     assert_array_equal(model.transform(np.eye(4)[[0, 1]])[:, 0], [(2 + 4) / 2, (3 + 5) / 2])
     assert model.transform(np.eye(4)[[2]])[0, 0] == (7 + 1) / 2  # of those at 0, the first
 
 
-def test_procrustes_average_of_turned_copies(rivals):
+def test_procrustes_average_of_turned_copies(baselines):
     """Views that are one matrix, turned, come together again."""
     rng = np.random.RandomState(0)
     original = rng.randn(50, 5)
     turns = [np.linalg.qr(rng.randn(8, 5))[0].T, np.linalg.qr(rng.randn(5, 5))[0]]
     views = [original @ turns[0], original @ turns[1], original]
-    out = rivals.ProcrustesAverage().fit_transform(views)
+    out = baselines.ProcrustesAverage().fit_transform(views)
     assert out.shape == (50, 8)
     assert_allclose(out @ out.T, normalize(original) @ normalize(original).T, atol=1e-9)
     # the average of the same views without a turn is something else
@@ -160,8 +162,8 @@ def test_procrustes_average_of_turned_copies(rivals):
     assert np.abs(averaged @ averaged.T - out @ out.T).max() > 0.1
 
 
-def test_procrustes_average_agrees_more_with_each_turn(rivals, double_views):
-    model = rivals.ProcrustesAverage
+def test_procrustes_average_agrees_more_with_each_turn(baselines, double_views):
+    model = baselines.ProcrustesAverage
     units = unit(double_views)
 
     def agreement(rotations):
@@ -178,8 +180,8 @@ def test_procrustes_average_agrees_more_with_each_turn(rivals, double_views):
     assert 2 < early < model(tol=0, max_iter=50).fit(double_views).n_iter_ == 50
 
 
-def test_procrustes_average_warns_of_too_few_turns(rivals, double_views):
-    model = rivals.ProcrustesAverage
+def test_procrustes_average_warns_of_too_few_turns(baselines, double_views):
+    model = baselines.ProcrustesAverage
     with pytest.warns(ConvergenceWarning, match=r"after max_iter=2 turns\. Raise max_iter, or tol"):
         model(max_iter=2).fit(double_views)
     with warnings.catch_warnings():
@@ -188,9 +190,9 @@ def test_procrustes_average_warns_of_too_few_turns(rivals, double_views):
         model(max_iter=2, tol=0).fit(double_views)
 
 
-def test_autoencoder(rivals, double_views):
+def test_autoencoder(baselines, double_views):
     params = {"max_iter": 30, "learning_rate": 1e-2, "random_state": 0, "normalize": False}
-    model = rivals.ConcatenationAutoencoder(n_components=4, hidden_size=7, **params)
+    model = baselines.ConcatenationAutoencoder(n_components=4, hidden_size=7, **params)
     model.fit(double_views)
     assert len(model.loss_curve_) == 30
     assert model.loss_curve_[-1] < 0.4 * model.loss_curve_[0]
@@ -199,16 +201,16 @@ def test_autoencoder(rivals, double_views):
     hidden = np.maximum(x @ model.coefs_[0] + model.intercepts_[0], 0)
     expected = hidden @ model.coefs_[1] + model.intercepts_[1]
     assert_allclose(model.transform(double_views), expected, atol=1e-12)
-    again = rivals.ConcatenationAutoencoder(n_components=4, hidden_size=7, **params)
+    again = baselines.ConcatenationAutoencoder(n_components=4, hidden_size=7, **params)
     assert_array_equal(again.fit_transform(double_views), model.transform(double_views))
     with pytest.raises(ValueError, match=r"^The loss is no longer finite\. Lower learning_rate"):
         again.set_params(learning_rate=1e300).fit(double_views)
 
 
-def test_weights_of_views_reach_the_loss_of_the_autoencoder(rivals, double_views):
+def test_weights_of_views_reach_the_loss_of_the_autoencoder(baselines, double_views):
     """The sum over views of a loss that is never learned is linear in the weights."""
     losses = [
-        rivals.ConcatenationAutoencoder(
+        baselines.ConcatenationAutoencoder(
             max_iter=1, learning_rate=1e-12, random_state=0, view_weights=weights
         )
         .fit(double_views)

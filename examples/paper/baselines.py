@@ -21,13 +21,13 @@ SHARED = {key: Fusion._parameter_constraints[key] for key in ("views", "view_wei
 NORMALIZED = SHARED | {"normalize": ["boolean"]}
 
 
-class Rival(Fusion):
+class Baseline(Fusion):
     """A fusion without missing views."""
 
     missing_views = "error"
 
 
-class ReciprocalRankFusion(Rival):
+class ReciprocalRankFusion(Baseline):
     """Distances to the samples of `fit`, from their ranks among each model's neighbors.
 
     A sample of `fit` scores the weighted sum over views of ``1 / (rank_constant + rank)``, for
@@ -68,7 +68,7 @@ class ReciprocalRankFusion(Rival):
         return len(self.units_[0])
 
 
-class GraphDiffusion(Rival):
+class GraphDiffusion(Baseline):
     """The concatenation, mixed with its neighbors' in the views' fused neighbor graph.
 
     In each view, a sample has edges to its nearest samples of `fit` by the cosine, unless it is
@@ -144,7 +144,7 @@ class GraphDiffusion(Rival):
         return self.diffused_.shape[1]
 
 
-class ProcrustesAverage(Rival):
+class ProcrustesAverage(Baseline):
     """The average of the L2-normalized features, after each view is turned towards the others.
 
     Generalized orthogonal Procrustes analysis [1]_ without translation or scaling: one orthogonal
