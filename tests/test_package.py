@@ -1,11 +1,16 @@
 """The names of the package, and when they are imported."""
 
+import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import sknnens
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_public_names():
@@ -29,3 +34,28 @@ print("torch" in sys.modules)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.split() == ["False", "True"], result.stderr
+
+
+def test_show_versions(capsys):
+    sknnens.show_versions()
+    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["sknnens"] == sknnens.__version__
+    assert lines["torch"].startswith("2.")
+    assert lines["devices"].startswith("'cpu'")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_distributions_are_small_and_their_page_has_no_relative_link(kind, tmp_path):
+    command = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (built,) = tmp_path.iterdir()
+    assert built.stat().st_size < 3e6
+    shutil.unpack_archive(built, tmp_path, "zip" if kind == "wheel" else "gztar")
+    (metadata,) = [*tmp_path.glob("*.dist-info/METADATA"), *tmp_path.glob("*/PKG-INFO")]
+    page = metadata.read_text(encoding="utf-8")
+    assert "pip install" in page
+    assert "Read on" not in page
+    links = re.findall(r"\]\((.*?)\)", page)
+    assert links
+    assert all(link.startswith("https:") for link in links), links
