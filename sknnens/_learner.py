@@ -52,17 +52,18 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
     ----------
     views : sequence of int, or mapping from name to width or to column labels, default=None
         The columns of each model in `X`: the width of each model's features in the stacked
-        matrix, with or without its name, or the labels of its columns in a DataFrame. None
-        means that one matrix holds the features of one model; it is enough if `X` itself keeps
-        the models apart (see `fit`).
+        matrix, with or without its name, or the labels of its columns in a DataFrame. None is
+        enough if `X` itself keeps the models apart (see `fit`). With None, a single matrix
+        counts as the features of one model.
     n_components : int, default=None
         Width of the representation. None takes the width of the widest view, or the number of
         samples if it is smaller (except with ``init="average"``).
     init : {"auto", "average", "pca", "whiten"} or Fusion, default="auto"
         Initialization of the representations: an unfitted transformer of
-        :mod:`sknnens.fusion`, or the name of one. The learner sets its parameters `views`,
-        `view_weights`, `missing_views` and `normalize`, and `n_components` and `random_state` if
-        they are None. It is fitted to up to 10,000 samples.
+        :mod:`sknnens.fusion`, or the name of one. The learner sets the transformer's
+        parameters `views`, `view_weights`, `missing_views` and `normalize`, and also
+        `n_components` and `random_state` if they are None. The transformer is fitted to up to
+        10,000 samples.
 
         - ``"auto"``: :class:`~sknnens.fusion.NeighborhoodProjection`.
         - ``"average"``: :class:`~sknnens.fusion.Average`, the paper's initialization. Needs
@@ -82,8 +83,8 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         Treatment of a sample that lacks a view: all columns of the view are NaN, or its cell is
         empty. With ``"impute"``, `init` imputes the missing views to initialize the sample, and
         its representation is then learned from the present views.
-        A sample that lacks all views is an error, and so is a view that is NaN in some of its
-        columns only.
+        A sample that lacks all views is an error, and so is a view that is NaN in only some
+        of its columns.
     n_layers : int, default=2
         Number of layers of each MLP.
     hidden_size : int, default=None
@@ -106,10 +107,10 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
         L2 penalty of the MLPs' weights: ``alpha / 2`` times their squared sum is added to the
         mean loss of a batch.
     tol : float, default=None
-        `fit` stops if the mean loss has not decreased by at least `tol` for more than
-        `n_iter_no_change` epochs after the warm-up. None runs all epochs.
+        After the warm-up, `fit` stops early if the mean loss fails to decrease by at least `tol`
+        in more than `n_iter_no_change` epochs in a row. None runs all epochs.
     n_iter_no_change : int or inf, default=10
-        Patience of `tol`, in epochs.
+        Number of such epochs in a row that `tol` allows.
     warm_start : bool, default=False
         Whether the next call of `fit` continues with the weights and the initialization of the
         last call. If the number of samples is the same, `fit` assumes the same samples and also
@@ -171,14 +172,15 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
     n_iter_ : int
         Number of epochs that were run.
     loss_ : float
-        Mean loss of a sample in the last epoch: the weighted sum over its views of 1 - cosine
-        similarity.
+        Mean loss per sample in the last epoch. The loss is the weighted sum of 1 - cosine
+        similarity over the sample's views.
     loss_curve_ : list of float
         Loss of each epoch.
     device_ : str
         The device that `fit` ran on.
     n_features_in_ : int
-        Number of columns of `X`, if it is a matrix or frame, else of all views together.
+        Number of columns of `X` if it is a matrix or frame; otherwise, the total width of all
+        views.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns of `X`, if it is a frame and all of its labels are strings.
 
@@ -193,14 +195,14 @@ class EnsembleRepresentationLearner(CallbackSupportMixin, MultiviewTransformer):
     Every view is first L2-normalized per sample. A view that is zero in a sample is ignored for
     this sample.
 
-    A sample's representation does not depend on the other samples in the call. It is equal to
-    the last bit alone, in a batch and in any order, on one machine and device with the same
-    number of threads. Therefore `transform` works in chunks of one size: 64 rows on the CPU,
-    8,192 on other devices, or fewer if memory is short. A single row costs as much
-    as a chunk. ``fit_transform(X)`` equals ``fit(X).transform(X)``.
+    A sample's representation does not depend on the other samples in the call. It is the same to
+    the last bit whether the sample is alone or in a batch, and in any order, on one machine and
+    device with the same number of threads. Therefore `transform` works in chunks of a fixed size:
+    64 rows on the CPU, 8,192 on other devices, or fewer if memory is short. A single row costs as
+    much as a chunk. ``fit_transform(X)`` equals ``fit(X).transform(X)``.
 
-    From version 1.9 of scikit-learn on, ``set_callbacks`` takes its callbacks; each epoch of `fit`
-    is a task, after which a callback may stop the fit.
+    With scikit-learn 1.9 or later, ``set_callbacks`` takes scikit-learn's callbacks. Each epoch of
+    `fit` is a task, and a callback may stop `fit` after any epoch.
 
     Adam has a state per row of the memory bank. A row that is not in the batch does not change.
 

@@ -338,7 +338,7 @@ class ComparisonDisplay(Display):
     def plot(self, ax: Any = None, *, measure: str | None = None, **kwargs: Any) -> Self:
         """Plot one point per method, sorted, with its interval if the measure has limits.
 
-        A dashed line marks the baseline. Gains within their interval are gray.
+        A dashed line marks the baseline. A gain is gray if its interval contains zero.
 
         Parameters
         ----------

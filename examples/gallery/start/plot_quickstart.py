@@ -34,8 +34,8 @@ for name, x in X.items():
 # Is it worth it?
 # ---------------
 # The comparison classifies samples by their nearest neighbors: with each model alone, with fusions
-# of all models, and with the learner. No method sees the labels; they serve only to measure
-# accuracy. If you have no labels, leave out `y` (:doc:`/guide/evaluation`).
+# of all models, and with the learner. No method sees the labels; they are used only to
+# measure accuracy. If you have no labels, leave out `y` (:doc:`/guide/evaluation`).
 from sknnens.inspection import compare_representations
 
 y = load_fashion_mnist_features(models).y_train
@@ -44,8 +44,8 @@ print(comparison)
 
 # %%
 # The gain is the difference from the concatenation at k = 5, in points; ± is half of its 95 %
-# interval. With 1,000 samples, the intervals are wide. A gain within its interval (gray) may be
-# chance.
+# interval. With 1,000 samples, the intervals are wide. If the interval includes zero (gray),
+# the gain may be chance.
 comparison.plot()
 plt.show()
 
@@ -67,8 +67,8 @@ learner
 # Search
 # ------
 # New samples get vectors from the saved learner. The vectors have length 1, so the inner product is
-# the cosine similarity. Any index takes them (:doc:`/guide/recipes`); for some thousand samples,
-# NumPy is enough. These are the nearest training images of four test images.
+# the cosine similarity. Any index takes them (:doc:`/guide/recipes`); for a few thousand
+# samples, NumPy is enough. These are the nearest training images of four test images.
 learner = EnsembleRepresentationLearner.load(path / "learner.safetensors")
 data = load_fashion_mnist_features(models)
 parts = np.split(data.X_test[:4], len(models), axis=1)
@@ -87,8 +87,9 @@ plt.show()
 # %%
 # In a pipeline
 # -------------
-# scikit-learn splits rows, so its tools need one matrix with the models side by side.
-# :func:`~sknnens.stack_views` makes it, and returns the widths.
+# scikit-learn's tools split rows, so they cannot use a dictionary of matrices. They need one matrix
+# with the models side by side, or a DataFrame. :func:`~sknnens.stack_views` returns the matrix and
+# the widths.
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
