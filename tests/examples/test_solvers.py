@@ -80,7 +80,11 @@ def test_the_two_solvers_of_the_package(solvers, learner, views):
         other = clone(learner).set_params(transform_solver=solver, transform_max_iter=steps)
         other.fit([view[:N_TRAIN] for view in views])
         found = solvers.SOLVERS[name].run(solvers.Problem(other, views, N_TRAIN), steps)
-        np.testing.assert_allclose(found, other.transform(views), atol=1e-4)
+        # a step of Adam, 3e-4, may go either way where the gradient is zero up to rounding
+        atol = 1e-4 if solver == "newton" else 1e-3
+        expected = other.transform(views)
+        np.testing.assert_allclose(found, expected, atol=atol)
+        assert np.median(np.abs(found - expected)) < 1e-6
 
 
 def test_own_curvature(problem):

@@ -177,13 +177,13 @@ def test_page_is_written_from_the_results_alone(speed, speed_page, tmp_path, mon
     text = page.read_text()
     assert "17.5 [15.0, 20.0]" in text  # times as fast
     assert '"60 %"' in text  # 0.9 of one second and 0.5 of three
-    assert "GPU times are missing" in text
+    assert "GPU times are not measured" in text
     assert {p.name for p in images.iterdir()} == {"solvers.png", "solvers_accuracy.png"}
     assert '"made up","70.0","73.0","+3.0 ± 0.7","better"' in below.read_text()
     found_gpu = {"CPU": found, "Some GPU": {"machine": {}, "rows": found["rows"]}}
     results.write_text(json.dumps(found_gpu))
     speed_page.write_page(results, page)
-    assert "GPU times are missing" not in page.read_text()
+    assert "GPU times are not measured" not in page.read_text()
     assert "Some GPU" in page.read_text()
 
 
