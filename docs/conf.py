@@ -69,6 +69,7 @@ html_theme_options = {
     "show_toc_level": 2,
 }
 html_show_sourcelink = False
+html_math_renderer = "mathml"  # registered below
 
 
 def write_pages(app, config):
@@ -97,4 +98,3 @@ def setup(app):
     """Register the renderer of formulas, and what is written before a page is read."""
     app.connect("config-inited", write_pages)
     app.add_html_math_renderer("mathml", (to_mathml, None), (to_mathml, None))
-    app.config.html_math_renderer = "mathml"

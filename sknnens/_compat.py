@@ -58,9 +58,13 @@ def output_container(estimator: Any) -> str:
 
 
 class HTMLMixin:
-    """Adds what `_fitted_html` returns to the diagram that notebooks show."""
+    """Adds what `_fitted_html` returns to the diagram that notebooks show.
+
+    It stands before `BaseEstimator` among the bases of a class, so mypy does not see its parent.
+    """
 
     def _fitted_html(self) -> str:
+        """Return HTML to append; every class with this mixin has its own."""
         raise NotImplementedError
 
     def _repr_html_inner(self) -> str:
